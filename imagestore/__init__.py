@@ -1,0 +1,4 @@
+"""The storage framework: pictures go in, originals and renditions come out.
+
+Nothing here knows of HTTP servers or of queue workers; `service.ImageStore` is the way in.
+"""

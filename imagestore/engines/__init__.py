@@ -1,0 +1,57 @@
+"""The contract of the engines: one picture in, one picture out, in a process that may be killed.
+
+An engine is a module with the functions of `Engine`. It is only ever called in a child process of
+`render.py`, never in an API process: libraries that decode strangers' bytes abort, exit and hang.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from imagestore.records import Facts, Picture
+from imagestore.rendition import Rendition
+from imagestore.settings import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A watermark with everything about it settled: no field is left to a default.
+
+    `position` is a compass name or `tile`; `opacity` 0.01 to 1; `scale` the mark's width as a part
+    of the picture's width (0.01 to 1), or None for its own size, shrunk where it would not fit;
+    `margin` in pixels from the edges (between the tiles for `tile`).
+    """
+
+    path: Path
+    facts: Facts
+    position: str
+    opacity: float
+    scale: float | None
+    margin: int
+
+
+class Engine(Protocol):
+    """What `render.py` asks of an engine."""
+
+    NAME: str
+    READS: frozenset[str]
+    """Formats that it decodes, in the words of `records.CONTENT_TYPES`."""
+
+    def inspect(self, source: Path, facts: Facts) -> Mapping[str, Any]:
+        """Decode every pixel of every frame, and give what else is worth knowing as JSON values:
+        `colorspace`, `bits`, `has_profile`, and `exif` (camera, exposure and date; never a place).
+
+        Raises:
+            ImageInvalid: it is cut short, broken, or its size is not the one in `facts`.
+        """
+
+    def render(
+        self, source: Path, facts: Facts, rendition: Rendition, mark: Mark | None, encoding: Encoding
+    ) -> Picture:
+        """The picture that `rendition` describes, without metadata, in sRGB (grey stays grey).
+
+        Raises:
+            ImageInvalid: the original cannot be decoded.
+            InvalidParameter: `crop` lies outside this picture.
+        """

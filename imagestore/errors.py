@@ -1,0 +1,160 @@
+"""What can go wrong, in the words of the problem table.
+
+`name` is the problem's public name (the last part of its `type` URI). The message is for the
+client: it names the field, the value and what was expected, and never a path, a host, SQL or a
+version. HTTP statuses are `api/errors.py`'s business.
+"""
+
+from typing import ClassVar
+
+
+class ImagestoreError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    name: ClassVar[str] = "internal-error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidRequest(ImagestoreError):
+    """The request as a whole cannot be understood."""
+
+    name = "invalid-request"
+
+
+class InvalidParameter(ImagestoreError):
+    """One parameter's value is outside its grammar or its range."""
+
+    name = "invalid-parameter"
+
+    def __init__(self, parameter: str, detail: str) -> None:
+        super().__init__(detail)
+        self.parameter = parameter
+
+    def __reduce__(self) -> tuple[type["InvalidParameter"], tuple[str, str]]:
+        """Errors cross process borders, and pickle's default would lose the second argument."""
+        return type(self), (self.parameter, self.detail)
+
+
+class InvalidKey(ImagestoreError):
+    """A domain or a dkey is outside its grammar."""
+
+    name = "invalid-key"
+
+
+class Unauthenticated(ImagestoreError):
+    """A write without a valid API key."""
+
+    name = "unauthenticated"
+
+
+class Forbidden(ImagestoreError):
+    """The API key is valid, but not for this domain."""
+
+    name = "forbidden"
+
+
+class NotFound(ImagestoreError):
+    """Nothing is there."""
+
+    name = "not-found"
+
+
+class ImageNotFound(NotFound):
+    """No such image."""
+
+    name = "image-not-found"
+
+
+class KeyConflict(ImagestoreError):
+    """The name already holds other bytes, and the caller did not ask to replace them."""
+
+    name = "key-conflict"
+
+
+class PreconditionFailed(ImagestoreError):
+    """If-Match (or If-None-Match: *) does not hold."""
+
+    name = "precondition-failed"
+
+
+class PayloadTooLarge(ImagestoreError):
+    """The body is over the limit, measured while reading."""
+
+    name = "payload-too-large"
+
+
+class UnsupportedMediaType(ImagestoreError):
+    """The first bytes are not of an allowed picture format."""
+
+    name = "unsupported-media-type"
+
+
+class RejectedImage(ImagestoreError):
+    """Base: the bytes claim to be a picture, but not one that we keep."""
+
+
+class ImageInvalid(RejectedImage):
+    """It cannot be decoded whole, or it decodes to nothing."""
+
+    name = "image-invalid"
+
+
+class ImageTooLarge(RejectedImage):
+    """Too many pixels, or a side too long."""
+
+    name = "image-too-large"
+
+
+class ImageTooManyFrames(RejectedImage):
+    """Too many frames, or too many pixels in all frames together."""
+
+    name = "image-too-many-frames"
+
+
+class ImageTooComplex(RejectedImage):
+    """The decode passed its time or memory limit."""
+
+    name = "image-too-complex"
+
+
+class Unavailable(ImagestoreError):
+    """Base: something that we depend on does not answer now; trying again later may help."""
+
+
+class Overloaded(Unavailable):
+    """The bounded queue for renders is full."""
+
+    name = "overloaded"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer."""
+
+    name = "database-unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """The store of originals does not answer, or an original that must be there is not."""
+
+    name = "storage-unavailable"
+
+
+class QueueUnavailable(Unavailable):
+    """The queue does not answer."""
+
+    name = "queue-unavailable"
+
+
+class ProcessingTimeout(ImagestoreError):
+    """A transformation passed its wall-clock limit."""
+
+    name = "processing-timeout"
+
+
+class InsufficientStorage(ImagestoreError):
+    """Disk or quota full; nothing half-written stays."""
+
+    name = "insufficient-storage"

@@ -1,0 +1,325 @@
+"""Which picture is wanted: size, fit, format, watermark.
+
+A `Rendition` says nothing about which image, who asks, or how the answer travels. Its `key` is the
+one canonical spelling: known parameters only, aliases folded, defaults and parameters without
+effect dropped, fixed order. `Rendition.parse(r.key) == r` for every rendition; the empty key is
+the original.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from imagestore.errors import InvalidKey, InvalidParameter, InvalidRequest
+from imagestore.names import check_dkey
+from imagestore.query import parse_query
+
+MAX_SIDE = 4096
+"""Longest side of a rendition, pixels; so none has more than 16.8 megapixels (promises §12)."""
+
+MAX_DPR = 4
+
+FITS = ("inside", "outside", "cover", "pad", "stretch")
+FORMATS = ("jpeg", "png", "webp", "avif", "gif")
+AUTO_FORMATS = ("auto", "auto-webp", "auto-avif")
+"""`auto` as negotiated: for clients that name neither WebP nor AVIF in Accept, only WebP, or AVIF."""
+
+COMPASS = ("center", "north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest")
+
+_FIT_SYNONYMS = {"limit": "inside", "clip": "inside", "max": "inside", "crop": "cover", "thumb": "cover"}
+_FIT_SYNONYMS |= {"force": "stretch", "scale": "stretch"}
+_FIT_AMBIGUOUS = {"fill": "cover (crops) or stretch (distorts)", "contain": "inside (no bars) or pad (bars)"}
+_COMPASS_SYNONYMS = {"centre": "center", "c": "center", "n": "north", "s": "south", "e": "east", "w": "west"}
+_COMPASS_SYNONYMS |= {"ne": "northeast", "nw": "northwest", "se": "southeast", "sw": "southwest"}
+_COMPASS_SYNONYMS |= {"top": "north", "bottom": "south", "left": "west", "right": "east"}
+_COLOURS = {"white": "ffffff", "black": "000000", "transparent": "00000000"}
+_FLIPS = {"h": "horizontal", "v": "vertical", "hv": "both", "vh": "both"}
+_ALIASES = {"w": "width", "h": "height", "q": "quality"}
+
+_INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,4})?", re.ASCII)
+_HEX_COLOUR = re.compile(r"[0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """A wish for a picture; field order is the order of the canonical key.
+
+    Sizes are pixels of the result (`dpr` is already multiplied in). `crop` counts in pixels of the
+    upright original, or in percent of it with the prefix `pct:`. The order of work is: EXIF
+    orientation, `crop`, `rotate` (clockwise), `flip`, resize by `fit`, `grayscale`, `blur`,
+    `sharpen`, the bars of `pad`, `watermark`, encoding.
+    """
+
+    width: int | None = None
+    """1 to 4096."""
+    height: int | None = None
+    """1 to 4096."""
+    fit: str = "inside"
+    """One of FITS; only told apart when width and height are both given."""
+    enlarge: bool = False
+    """Whether a small original may grow to the wanted size."""
+    gravity: str = "center"
+    """For cover and pad: a compass name, `smart`, or `x,y` from 0 to 1 (the point to keep in view)."""
+    crop: str | None = None
+    """`x,y,w,h` or `pct:x,y,w,h`; parts outside the picture are cut off."""
+    rotate: int = 0
+    """0, 90, 180 or 270 degrees clockwise."""
+    flip: str | None = None
+    """horizontal (left and right change places), vertical, or both."""
+    grayscale: bool = False
+    blur: float | None = None
+    """Gaussian sigma in pixels of the result, 0.3 to 100."""
+    sharpen: float | None = None
+    """Gaussian sigma of the unsharp mask in pixels of the result, 0.3 to 10."""
+    background: str | None = None
+    """`rrggbb` or `rrggbbaa`; None is transparent where the format can be, else white."""
+    format: str | None = None
+    """One of FORMATS or AUTO_FORMATS; None keeps the original's where browsers know it."""
+    quality: int | None = None
+    """1 to 100 for lossy formats; None is the server's default for the format."""
+    watermark: str | None = None
+    """dkey of a picture of the domain `watermark`."""
+    watermark_position: str | None = None
+    """A compass name or `tile`; None is the mark's own default, else southeast."""
+    watermark_opacity: float | None = None
+    """0.01 to 1; None is the mark's own default, else 1."""
+    watermark_scale: float | None = None
+    """Width of the mark as a part of the picture's, 0.01 to 1; None is the mark's default, else its size."""
+    watermark_margin: int | None = None
+    """Distance from the edges in pixels, 0 to 1000; None is the mark's own default, else 10."""
+
+    @classmethod
+    def parse(cls, query: str) -> "Rendition":
+        """The rendition that a raw query string asks for.
+
+        Raises:
+            InvalidRequest: an unknown or a repeated parameter.
+            InvalidParameter: a value outside its grammar, or a parameter that needs another one.
+        """
+        return cls.from_parameters(parse_query(query))
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> "Rendition":
+        """The same, from parameters that are already decoded; raises as `parse` does."""
+        values: dict[str, Any] = {}
+        for given, text in parameters.items():
+            name = _ALIASES.get(given, given)
+            if name not in _PARSERS:
+                raise InvalidRequest(
+                    f"parameter {given!r} is unknown; see the list of parameters in the documentation"
+                )
+            if name in values:
+                raise InvalidRequest(
+                    f"parameter {name!r} is given more than once (as {given!r} too), expected once"
+                )
+            values[name] = _PARSERS[name](name, text)
+        _check_needs(values)
+        return _without_effectless(cls(**_multiply_dpr(values)))
+
+    @cached_property
+    def key(self) -> str:
+        """The canonical query string; empty for the original."""
+        parts = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                parts.append(f"{field.name}={_spell(value)}")
+        return "&".join(parts)
+
+    @property
+    def is_original(self) -> bool:
+        return self == _ORIGINAL
+
+    def negotiated(self, accept: str) -> "Rendition":
+        """`format=auto` settled for a client with this Accept header; others stay as they are.
+
+        A type counts only when it is named (browsers name what they can show; `*/*` alone is what
+        tools send) and its weight is not zero (RFC 9110 §12.5.1).
+        """
+        kind = accept_class(accept)
+        return replace(self, format=f"auto-{kind}") if self.format == "auto" and kind else self
+
+
+def accept_class(accept: str) -> str:
+    """The best picture type that an Accept header names: avif, webp, or nothing."""
+    named = _named_types(accept)
+    return next((kind for kind in ("avif", "webp") if f"image/{kind}" in named), "")
+
+
+def _named_types(accept: str) -> set[str]:
+    named = set()
+    for element in accept.lower().split(","):
+        media_type, *parameters = [part.strip() for part in element.split(";")]
+        weights = [p[2:].strip() for p in parameters if p.startswith("q=")]
+        if not weights or weights[0].strip("0.") != "":
+            named.add(media_type)
+    return named
+
+
+def _integer(low: int, high: int) -> Callable[[str, str], int]:
+    def parse(name: str, text: str) -> int:
+        if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
+            raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected an integer from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _decimal(low: str, high: str) -> Callable[[str, str], float]:
+    def parse(name: str, text: str) -> float:
+        if not _DECIMAL.fullmatch(text) or not Decimal(low) <= Decimal(text) <= Decimal(high):
+            raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected a number from {low} to {high}")
+        return float(text)
+
+    return parse
+
+
+def _choice(choices: tuple[str, ...], synonyms: Mapping[str, str] | None = None) -> Callable[[str, str], str]:
+    def parse(name: str, text: str) -> str:
+        value = (synonyms or {}).get(text, text)
+        if value not in choices:
+            raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in ("1", "0", "true", "false"):
+        raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected 1, 0, true or false")
+    return text in ("1", "true")
+
+
+def _fit(name: str, text: str) -> str:
+    if text in _FIT_AMBIGUOUS:
+        raise InvalidParameter(
+            name, f"{name}={text} means different things elsewhere; use {_FIT_AMBIGUOUS[text]}"
+        )
+    return _choice(FITS, _FIT_SYNONYMS)(name, text)
+
+
+def _gravity(name: str, text: str) -> str:
+    if "," not in text:
+        return _choice((*COMPASS, "smart"), _COMPASS_SYNONYMS)(name, text)
+    numbers = text.split(",")
+    if len(numbers) != 2:
+        raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected x,y with both from 0 to 1")
+    return ",".join(_spell(_decimal("0", "1")(name, number)) for number in numbers)
+
+
+def _crop(name: str, text: str) -> str:
+    percent = text.startswith("pct:")
+    numbers = text.removeprefix("pct:").split(",")
+    if len(numbers) != 4:
+        raise InvalidParameter(name, f"{name} is {text[:60]!r}, expected x,y,w,h or pct:x,y,w,h")
+    parse = _decimal("0", "100") if percent else _integer(0, 65535)
+    values = [parse(name, number) for number in numbers]
+    if not (values[2] > 0 and values[3] > 0):
+        raise InvalidParameter(name, f"{name} is {text[:60]!r}, expected a width and a height above 0")
+    return ("pct:" if percent else "") + ",".join(_spell(value) for value in values)
+
+
+def _rotate(name: str, text: str) -> int:
+    return int(_choice(("0", "90", "180", "270"))(name, text))
+
+
+def _colour(name: str, text: str) -> str:
+    value = _COLOURS.get(text.lower(), text.lower().removeprefix("#"))
+    if not _HEX_COLOUR.fullmatch(value):
+        raise InvalidParameter(
+            name, f"{name} is {text[:40]!r}, expected rgb, rrggbb, rrggbbaa, white, black or transparent"
+        )
+    if len(value) == 3:
+        value = "".join(digit * 2 for digit in value)
+    return value[:6] if value.endswith("ff") and len(value) == 8 else value
+
+
+def _mark(name: str, text: str) -> str:
+    try:
+        return check_dkey(text)
+    except InvalidKey as error:
+        raise InvalidParameter(name, f"{name} is no valid dkey: {error.detail}") from error
+
+
+_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
+    "width": _integer(1, MAX_SIDE),
+    "height": _integer(1, MAX_SIDE),
+    "dpr": _decimal("0.1", str(MAX_DPR)),
+    "fit": _fit,
+    "enlarge": _boolean,
+    "gravity": _gravity,
+    "crop": _crop,
+    "rotate": _rotate,
+    "flip": _choice(("horizontal", "vertical", "both"), _FLIPS),
+    "grayscale": _boolean,
+    "blur": _decimal("0.3", "100"),
+    "sharpen": _decimal("0.3", "10"),
+    "background": _colour,
+    "format": _choice((*FORMATS, *AUTO_FORMATS), {"jpg": "jpeg"}),
+    "quality": _integer(1, 100),
+    "watermark": _mark,
+    "watermark_position": _choice((*COMPASS, "tile"), _COMPASS_SYNONYMS),
+    "watermark_opacity": _decimal("0.01", "1"),
+    "watermark_scale": _decimal("0.01", "1"),
+    "watermark_margin": _integer(0, 1000),
+}
+
+PARAMETERS = (*_PARSERS, *_ALIASES)
+"""Every parameter name that a rendition may be spelled with."""
+
+
+def _check_needs(values: Mapping[str, Any]) -> None:
+    """Refuse parameters that can only be a mistake without the one that they belong to."""
+    if "width" not in values and "height" not in values:
+        for name in ("dpr", "fit", "enlarge", "gravity"):
+            if name in values:
+                raise InvalidParameter(
+                    name, f"{name} is given without width and height, expected one of them too"
+                )
+    if "watermark" not in values:
+        for name in values:
+            if name.startswith("watermark_"):
+                raise InvalidParameter(name, f"{name} is given without watermark")
+
+
+def _multiply_dpr(values: dict[str, Any]) -> dict[str, Any]:
+    """`width=150&dpr=2` and `width=300` are one wish."""
+    dpr = Decimal(str(values.pop("dpr", 1)))
+    for name in ("width", "height", "watermark_margin"):
+        if name in values and dpr != 1:
+            values[name] = int((values[name] * dpr).to_integral_value(ROUND_HALF_UP))
+            low, high = (0, 1000) if name == "watermark_margin" else (1, MAX_SIDE)
+            if not low <= values[name] <= high:
+                raise InvalidParameter("dpr", f"{name} times dpr is {values[name]}, expected {low} to {high}")
+    return values
+
+
+def _without_effectless(wish: Rendition) -> Rendition:
+    """Drop what cannot change the picture, so that equal pictures have equal keys."""
+    if wish.width is None or wish.height is None:
+        wish = replace(wish, fit="inside")
+    if wish.fit not in ("cover", "pad"):
+        wish = replace(wish, gravity="center")
+    if wish.fit == "pad" and wish.gravity == "smart":
+        wish = replace(wish, gravity="center")
+    if wish.gravity == "0.5,0.5":
+        wish = replace(wish, gravity="center")
+    if wish.format in ("png", "gif"):
+        wish = replace(wish, quality=None)
+    return wish
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    return quote(str(value), safe="/:,.~-_")
+
+
+_ORIGINAL = Rendition()

@@ -1,0 +1,234 @@
+"""Every knob, read once from the environment by an entrance and passed down from there."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+MIB = 1024 * 1024
+
+Number = TypeVar("Number", int, float)
+
+
+class InvalidSettings(ValueError):
+    """One or more variables are outside their range; the message lists all of them, a line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one picture may cost (promises: table of problems, lines 1 to 5)."""
+
+    max_upload_bytes: int = 32 * MIB
+    max_pixels: int = 50_000_000
+    """Pixels of one frame."""
+    max_side: int = 16_383
+    """Pixels; also the longest side that WebP and libvips' JPEG loader agree on."""
+    max_frames: int = 256
+    max_total_pixels: int = 100_000_000
+    """Pixels of all frames together."""
+    render_timeout_s: float = 10
+    """Wall clock of one decode or one render; the child is killed then."""
+    render_memory_bytes: int = 1024 * MIB
+    """Address space that one child may take on top of what it has when idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Defaults of the encoders; a request's `quality` goes before the one here."""
+
+    jpeg_quality: int = 82
+    webp_quality: int = 80
+    avif_quality: int = 55
+    webp_effort: int = 2
+    """0 to 6; 2 takes 0.84 of the time of libvips' default 4 (docs/performance.md)."""
+    avif_effort: int = 1
+    """0 to 9; between 2 and 0, which take 0.15 and 0.05 of the default's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A secret that allows writes; in every domain when `domains` is empty."""
+
+    secret: str
+    domains: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"ApiKey(secret=..., domains={sorted(self.domains)})"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process. Secrets are kept out of `repr`."""
+
+    data_dir: Path
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    storage_url: str = field(repr=False)
+    api_keys: tuple[ApiKey, ...] = field(repr=False, default=())
+    image_engine: str = "auto"
+    render_processes: int = 1
+    """Renders at once on this machine, over all processes; as many as there are cores."""
+    render_queue: int = 64
+    """Renders that may wait for a core in one process; more get `overloaded`."""
+    render_queue_timeout_s: float = 4
+    """How long a render may wait for a core before it gets `overloaded`."""
+    cache_ttl_s: int = 7 * 24 * 3600
+    """Life of a picture in Redis since it was written."""
+    record_ttl_s: int = 3600
+    """Life of a record in Redis since it was written."""
+    cache_original_max_bytes: int = 256 * 1024
+    """Originals up to this size are kept in Redis too; 0 keeps none."""
+    cache_fields_max: int = 64
+    """Pictures kept per original in Redis; one at random makes room for a new one."""
+    database_pool: int = 16
+    """Database connections of one process at most."""
+    public_max_age_s: int = 10
+    """`max-age` of answers by id and by name, which a replace may change."""
+    cross_origin_resource_policy: str = "cross-origin"
+    """Value of that header on pictures: who may embed them (Fetch standard §3.7)."""
+    limits: Limits = Limits()
+    encoding: Encoding = Encoding()
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where uploads wait until they are stored; on the same file system as a local store, so
+        that storing is a link and not a copy."""
+        return self.data_dir / "spool"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """The settings that the environment describes (docs/settings.md lists the variables).
+
+        Raises:
+            InvalidSettings: with one line for each variable that is wrong.
+        """
+        reader = _Reader(env)
+        data_dir = Path(reader.text("DATA_DIR", "var")).absolute()
+        settings = cls(
+            data_dir=data_dir,
+            database_url=reader.text("DATABASE_URL", f"sqlite:///{data_dir}/imagestore.db"),
+            redis_url=reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
+            storage_url=reader.text("STORAGE_URL", str(data_dir / "originals")),
+            api_keys=reader.api_keys(data_dir),
+            image_engine=reader.choice("IMAGE_ENGINE", ("auto", "wand"), "auto"),
+            render_processes=reader.integer("RENDER_PROCESSES", 1, 256, os.cpu_count() or 1),
+            render_queue=reader.integer("RENDER_QUEUE", 1, 100_000, 64),
+            render_queue_timeout_s=reader.number("RENDER_QUEUE_TIMEOUT_S", 0.1, 60, 4),
+            cache_ttl_s=reader.integer("CACHE_TTL_S", 1, 10**9, cls.cache_ttl_s),
+            record_ttl_s=reader.integer("RECORD_TTL_S", 1, 10**9, cls.record_ttl_s),
+            cache_original_max_bytes=reader.integer(
+                "CACHE_ORIGINAL_MAX_BYTES", 0, 64 * MIB, cls.cache_original_max_bytes
+            ),
+            cache_fields_max=reader.integer("CACHE_FIELDS_MAX", 1, 10_000, cls.cache_fields_max),
+            database_pool=reader.integer("DATABASE_POOL", 1, 1000, cls.database_pool),
+            public_max_age_s=reader.integer("PUBLIC_MAX_AGE_S", 0, 10**9, cls.public_max_age_s),
+            cross_origin_resource_policy=reader.choice(
+                "CROSS_ORIGIN_RESOURCE_POLICY", ("cross-origin", "same-site", "same-origin"), "cross-origin"
+            ),
+            limits=reader.limits(),
+            encoding=reader.encoding(),
+        )
+        reader.finish()
+        return settings
+
+
+class _Reader:
+    """Reads variables one by one and remembers every fault."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._faults: list[str] = []
+
+    def text(self, name: str, default: str) -> str:
+        """The variable, or what its `<name>_FILE` holds (a mounted secret), or the default."""
+        path = self._env.get(f"{name}_FILE")
+        if path and not self._env.get(name):
+            try:
+                return Path(path).read_text().strip()
+            except OSError as error:
+                self._faults.append(f"{name}_FILE is {path!r}, which cannot be read ({error.strerror})")
+        return self._env.get(name) or default
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        value = self._env.get(name) or default
+        if value not in choices:
+            self._faults.append(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+            return default
+        return value
+
+    def integer(self, name: str, low: int, high: int, default: int) -> int:
+        return self._numeric(name, int, low, high, default)
+
+    def number(self, name: str, low: float, high: float, default: float) -> float:
+        return self._numeric(name, float, low, high, default)
+
+    def _numeric(
+        self, name: str, convert: Callable[[str], Number], low: Number, high: Number, default: Number
+    ) -> Number:
+        text = self._env.get(name)
+        if not text:
+            return default
+        try:
+            value: Number | None = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            self._faults.append(f"{name} is {text!r}, expected a number from {low} to {high}")
+            return default
+        return value
+
+    def api_keys(self, data_dir: Path) -> tuple[ApiKey, ...]:
+        """`API_KEY` may do everything; each `secret=domain,domain` of `API_KEYS` only there.
+
+        With neither, the key that the first start left in the data directory counts.
+        """
+        keys = []
+        master = self.text("API_KEY", "")
+        if master:
+            keys.append(ApiKey(master))
+        for entry in self.text("API_KEYS", "").split(";"):
+            secret, _, domains = entry.strip().partition("=")
+            if secret:
+                keys.append(ApiKey(secret, frozenset(d.strip() for d in domains.split(",") if d.strip())))
+        made = data_dir / API_KEY_FILE
+        if not keys and made.is_file():
+            keys.append(ApiKey(made.read_text().strip()))
+        for key in keys:
+            if len(key.secret) < 16 or not key.secret.isascii() or " " in key.secret:
+                self._faults.append(
+                    "API_KEY or a key of API_KEYS is not 16 or more ASCII characters without spaces"
+                )
+        return tuple(keys)
+
+    def limits(self) -> Limits:
+        default = Limits()
+        return Limits(
+            max_upload_bytes=self.integer("MAX_UPLOAD_BYTES", 1, 4096 * MIB, default.max_upload_bytes),
+            max_pixels=self.integer("MAX_PIXELS", 1, 10**9, default.max_pixels),
+            max_side=self.integer("MAX_SIDE", 1, 65_535, default.max_side),
+            max_frames=self.integer("MAX_FRAMES", 1, 10_000, default.max_frames),
+            max_total_pixels=self.integer("MAX_TOTAL_PIXELS", 1, 10**9, default.max_total_pixels),
+            render_timeout_s=self.number("RENDER_TIMEOUT_S", 0.1, 600, default.render_timeout_s),
+            render_memory_bytes=self.integer(
+                "RENDER_MEMORY_BYTES", 64 * MIB, 2**40, default.render_memory_bytes
+            ),
+        )
+
+    def encoding(self) -> Encoding:
+        default = Encoding()
+        return Encoding(
+            jpeg_quality=self.integer("JPEG_QUALITY", 1, 100, default.jpeg_quality),
+            webp_quality=self.integer("WEBP_QUALITY", 1, 100, default.webp_quality),
+            avif_quality=self.integer("AVIF_QUALITY", 1, 100, default.avif_quality),
+            webp_effort=self.integer("WEBP_EFFORT", 0, 6, default.webp_effort),
+            avif_effort=self.integer("AVIF_EFFORT", 0, 9, default.avif_effort),
+        )
+
+    def finish(self) -> None:
+        if self._faults:
+            raise InvalidSettings("\n".join(self._faults))
+
+
+API_KEY_FILE = "api-key"
+"""Name in the data directory of the key that the first start makes."""

@@ -1,0 +1,63 @@
+"""The environment becomes settings once, and every fault is told at once."""
+
+from pathlib import Path
+
+import pytest
+
+from imagestore.settings import InvalidSettings, Settings
+
+
+def test_defaults_live_under_the_data_directory(tmp_path: Path) -> None:
+    settings = Settings.from_env({"DATA_DIR": str(tmp_path)})
+
+    assert settings.database_url == f"sqlite:///{tmp_path}/imagestore.db"
+    assert settings.storage_url == f"{tmp_path}/originals"
+    assert settings.limits.max_upload_bytes == 33_554_432
+    assert settings.api_keys == ()
+
+
+def test_all_faults_are_reported_together(tmp_path: Path) -> None:
+    env = {"DATA_DIR": str(tmp_path), "MAX_PIXELS": "many", "IMAGE_ENGINE": "gd", "RENDER_TIMEOUT_S": "-1"}
+
+    with pytest.raises(InvalidSettings) as caught:
+        Settings.from_env({**env, "API_KEY": "short"})
+
+    lines = str(caught.value).splitlines()
+    assert {line.split()[0] for line in lines} == {
+        "API_KEY",
+        "IMAGE_ENGINE",
+        "MAX_PIXELS",
+        "RENDER_TIMEOUT_S",
+    }
+    assert not any("short" in line for line in lines)
+
+
+def test_keys_may_be_limited_to_domains(tmp_path: Path) -> None:
+    env = {"DATA_DIR": str(tmp_path), "API_KEY": "m" * 16, "API_KEYS": f"{'a' * 16}=cats, dogs; {'b' * 16}"}
+
+    keys = Settings.from_env(env).api_keys
+
+    assert [sorted(key.domains) for key in keys] == [[], ["cats", "dogs"], []]
+
+
+def test_the_key_of_the_first_start_is_found(tmp_path: Path) -> None:
+    (tmp_path / "api-key").write_text("k" * 32 + "\n")
+
+    assert [key.secret for key in Settings.from_env({"DATA_DIR": str(tmp_path)}).api_keys] == ["k" * 32]
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://secret@cache:6379/0\n")
+
+    settings = Settings.from_env({"DATA_DIR": str(tmp_path), "REDIS_URL_FILE": str(tmp_path / "url")})
+
+    assert settings.redis_url == "redis://secret@cache:6379/0"
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    env = {"DATA_DIR": str(tmp_path), "API_KEY": "topsecret-topsecret", "REDIS_URL": "redis://:hunter2@x/0"}
+
+    text = repr(Settings.from_env(env))
+
+    assert "topsecret" not in text
+    assert "hunter2" not in text
