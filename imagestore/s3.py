@@ -1,0 +1,274 @@
+"""Originals in an S3 bucket: one request an operation, streamed, with deadlines, thread-safe.
+
+The stock S3FS of fs-s3fs 1.1.1 needs 5 requests for an upload and 4 for a read, copies every object
+to a temporary file, closes the caller's file, and cannot be given a timeout: a store that accepts and
+never answers held it for over 100 s (all measured). What `storage.py` calls is written anew here
+over a flat space of keys; the rest is inherited and unused.
+"""
+
+import contextlib
+import io
+import re
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, HTTPClientError
+from fs import ResourceType, errors
+from fs.info import Info
+from fs.opener.parse import parse_fs_url
+from fs.path import basename
+from fs_s3fs import S3FS
+
+CONNECT_TIMEOUT_S = 2.0
+READ_TIMEOUT_S = 3.5
+"""Per socket read, so a long transfer may take its time while bytes flow.
+
+botocore waits 1 s for `100 Continue` before it sends a PUT's body, so a stopped store costs a PUT
+1 s + 3.5 s and everything else 3.5 s: under the 5 s in which a 503 is promised."""
+
+PRESIGNED_LIFE_S = 60
+"""nginx fetches at once; the life only covers clocks that differ a little."""
+
+_FULL = {"QuotaExceeded", "InsufficientCapacity", "InsufficientStorage", "XMinioStorageFull"}
+"""Error codes of Ceph, SeaweedFS and MinIO for a full disk or quota; others answer status 507."""
+
+_PASSING = {500, 502, 503, 504}
+"""S3 documents InternalError and SlowDown (500, 503) as worth a retry; 502 and 504 come from proxies."""
+
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
+"""The old, wider rule (S3 User Guide, "Bucket naming rules"); Swift and Ceph still keep it."""
+
+_SECONDS = re.compile(r"([1-9]|[1-5][0-9])(\.[0-9]+)?|60")
+
+
+class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
+    """A bucket (or a prefix of one) as a flat space of keys; errors are PyFilesystem's.
+
+    One boto3 client serves all threads (boto3 documents clients as thread-safe). It is made at
+    first use, so that a process may fork before.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        access_key: str | None,
+        secret_key: str | None,
+        endpoint_url: str | None,
+        region: str | None,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
+        super().__init__(
+            bucket,
+            dir_path=prefix or "/",
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            endpoint_url=endpoint_url,
+            region=region,
+            strict=False,
+        )
+        self._read_timeout_s = read_timeout_s
+        self._making = threading.Lock()
+        self._shared: Any = None
+
+    @classmethod
+    def from_url(cls, url: str) -> "StreamingS3FS":
+        """The bucket of `s3://KEY:SECRET@bucket/prefix?endpoint_url=&region=&read_timeout=`.
+
+        Raises:
+            ValueError: one line that repeats nothing of the URL, since a secret with an unescaped
+                character in it may stand anywhere.
+        """
+        parts = parse_fs_url(url)
+        bucket, _, prefix = parts.resource.partition("/")
+        options = {"endpoint_url": None, "region": None, "read_timeout": str(READ_TIMEOUT_S), **parts.params}
+        if not _BUCKET.fullmatch(bucket):
+            raise ValueError("STORAGE_URL: no valid bucket name, expected s3://KEY:SECRET@bucket/prefix")
+        if bool(parts.username) != bool(parts.password):
+            raise ValueError("STORAGE_URL: expected both access key and secret, or neither")
+        if len(options) > 3:
+            raise ValueError("STORAGE_URL: the only options of s3:// are endpoint_url, region, read_timeout")
+        if options["endpoint_url"] is not None and not _is_http(options["endpoint_url"]):
+            raise ValueError("STORAGE_URL: endpoint_url is not an http:// or https:// address")
+        if not _SECONDS.fullmatch(options["read_timeout"]):
+            raise ValueError("STORAGE_URL: read_timeout is not a number of seconds from 1 to 60")
+        return cls(
+            bucket,
+            prefix.strip("/"),
+            access_key=parts.username or None,
+            secret_key=parts.password or None,
+            endpoint_url=options["endpoint_url"],
+            region=options["region"],
+            read_timeout_s=float(options["read_timeout"]),
+        )
+
+    @property
+    def client(self) -> Any:
+        """The one client; credentials that are not given come from boto3's usual chain."""
+        with self._making:
+            if self._shared is None:
+                self._shared = self._make_client()
+            return self._shared
+
+    def _make_client(self) -> Any:
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=self._read_timeout_s,
+            max_pool_connections=32,
+            # botocore would repeat timeouts too, and pass the 5 s; `_retry_once` does not.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            # The default for presigned URLs is version 2, which newer stores refuse.
+            signature_version="s3v4",
+            # The store checks what it got against the signed SHA-256, also over TLS.
+            s3={"payload_signing_enabled": True},
+            # Older stores do not know the CRC headers that boto3 1.36 began to send.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        client = boto3.session.Session().client(
+            "s3",
+            region_name=self.region,
+            aws_access_key_id=self.aws_access_key_id,
+            aws_secret_access_key=self.aws_secret_access_key,
+            endpoint_url=self.endpoint_url,
+            config=config,
+        )
+        client.meta.events.register("needs-retry.s3", _retry_once)
+        return client
+
+    def upload(self, path: str, file: BinaryIO, chunk_size: int | None = None, **options: Any) -> None:
+        """Put a seekable file as one PutObject (at most 5 GB, S3 User Guide); the file stays open."""
+        with _translated(path):
+            self.client.put_object(
+                Bucket=self._bucket_name,
+                Key=self._path_to_key(path),
+                Body=file,
+                ContentType="application/octet-stream",
+            )
+
+    def openbin(self, path: str, mode: str = "r", buffering: int = -1, **options: Any) -> "_ObjectReader":
+        """The object as a stream that cannot seek; only for reading."""
+        if mode not in ("r", "rb"):
+            raise errors.Unsupported(path)
+        with _translated(path):
+            answer = self.client.get_object(Bucket=self._bucket_name, Key=self._path_to_key(path))
+        return _ObjectReader(answer["Body"], path)
+
+    def getinfo(self, path: str, namespaces: object = None) -> Info:
+        """Name, size and time of the last put."""
+        with _translated(path):
+            head = self.client.head_object(Bucket=self._bucket_name, Key=self._path_to_key(path))
+        details = {
+            "size": head["ContentLength"],
+            "modified": head["LastModified"].timestamp(),
+            "type": int(ResourceType.file),
+        }
+        return Info({"basic": {"name": basename(path), "is_dir": False}, "details": details})
+
+    def remove(self, path: str) -> None:
+        """Delete the object; S3 does not tell whether it was there."""
+        with _translated(path):
+            self.client.delete_object(Bucket=self._bucket_name, Key=self._path_to_key(path))
+
+    def objects(self) -> Iterator[tuple[str, int, datetime]]:
+        """Path, bytes and time (UTC) of the last put of every object: one request for 1,000 of them."""
+        prefix = f"{self._prefix}/" if self._prefix else ""
+        with _translated("/"):
+            pages = self.client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket_name, Prefix=prefix):
+                for found in page.get("Contents", ()):
+                    yield (
+                        found["Key"].removeprefix(prefix),
+                        found["Size"],
+                        found["LastModified"].astimezone(UTC),
+                    )
+
+    def presign(self, path: str) -> str:
+        """A URL that gives the object to whoever has it, for `PRESIGNED_LIFE_S` seconds; no request."""
+        with _translated(path):
+            wanted = {"Bucket": self._bucket_name, "Key": self._path_to_key(path)}
+            return str(self.client.generate_presigned_url("get_object", wanted, ExpiresIn=PRESIGNED_LIFE_S))
+
+    def probe(self) -> None:
+        """Ask for the bucket: it is there, it answers, and it takes our key."""
+        with _translated("/"):
+            self.client.head_bucket(Bucket=self._bucket_name)
+
+    def close(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
+        super().close()
+
+
+class _ObjectReader(io.RawIOBase):
+    """One GET's body; a body shorter than announced is an error."""
+
+    def __init__(self, body: Any, path: str) -> None:
+        super().__init__()
+        self._body = body
+        self._path = path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _translated(self._path):
+            return int(self._body.readinto(buffer))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._body.close()
+        super().close()
+
+
+def _retry_once(attempts: int, response: Any, caught_exception: Exception | None, **_: Any) -> float | None:
+    """botocore's hook: seconds to wait before another try, or None to give up.
+
+    Only failures that came quickly are tried again: a connection that the store had closed while
+    it was idle, and a passing server error.
+    """
+    if attempts > 1:
+        return None
+    if isinstance(caught_exception, ConnectionClosedError):
+        # A body that could not be sent for `CONNECT_TIMEOUT_S` looks like a closed connection too.
+        causes = getattr(caught_exception.kwargs["error"], "args", ())
+        return None if any(isinstance(cause, TimeoutError) for cause in causes) else 0.05
+    if response is not None and response[0].status_code in _PASSING:
+        return 0.2
+    return None
+
+
+@contextlib.contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """boto's errors in PyFilesystem's words."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if status == 507 or code in _FULL:
+            raise errors.InsufficientStorage(path, exc=error) from error
+        if status == 404 and code != "NoSuchBucket":
+            raise errors.ResourceNotFound(path, exc=error) from error
+        if status == 403:
+            raise errors.PermissionDenied(path, exc=error) from error
+        raise errors.OperationFailed(path, exc=error) from error
+    except HTTPClientError as error:
+        raise errors.RemoteConnectionError(path, exc=error) from error
+    except BotoCoreError as error:
+        raise errors.OperationFailed(path, exc=error) from error
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
