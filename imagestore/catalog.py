@@ -1,0 +1,301 @@
+"""The catalog: what is known of each image, in MySQL, MariaDB or SQLite.
+
+The database is the truth; caches and queues are repaired from it. Every method checks a connection
+out of the pool for its own time, may be called from any thread, and raises DatabaseUnavailable
+when the database does not answer in a few seconds, and InsufficientStorage when a write finds its
+disk full.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from imagestore.database import Connection, Database
+from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
+from imagestore.models import TABLES, CacheDebt, ImageInfo, create_tables
+from imagestore.records import Content, Facts, ImageRecord
+
+SCHEMA = Path(__file__).resolve().parent.parent / "db" / "schema.sql"
+
+_SUMS_PER_QUERY = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Debt:
+    """An image whose cached record must be published again; `rev` is the change that is owed."""
+
+    image_id: int
+    rev: int
+
+
+class Catalog:
+    """The rows of `image_info`, and the debts to the cache.
+
+    `url` is `sqlite:////absolute/path.db` or `mysql://user:password@host:port/database` (`mariadb`
+    too; percent-encoded; the options ssl_ca, ssl_cert, ssl_key, ssl_disabled, ssl_verify_cert,
+    ssl_verify_identity and unix_socket are passed on). At most `pool_size` connections are open,
+    and a call waits up to `timeout_s` seconds for a free one. Nothing connects before the first call.
+
+    Raises:
+        ValueError: `url` is wrong; one line that never holds the password.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 16, timeout_s: float = 2, schema: Path = SCHEMA) -> None:
+        self._database = Database(url, pool_size=pool_size, timeout_s=timeout_s)
+        self._schema = schema
+
+    def prepare(self) -> None:
+        """Create the tables if one is missing; harmless when several processes do it at once."""
+        if self._database.is_sqlite:
+            self._database.write(create_tables)
+        elif not self._database.read(_has_tables):
+            self._database.load(self._schema.read_text(encoding="utf-8"))
+
+    def check(self) -> None:
+        """Ask the database for nothing.
+
+        Raises:
+            DatabaseUnavailable: it does not answer.
+        """
+        self._database.read(lambda database: database.execute_sql("SELECT 1").fetchone())
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def after_fork(self) -> None:
+        """Forget the parent's connections; to be called in the child before anything else."""
+        self._database.after_fork()
+
+    def insert(
+        self,
+        domain: str,
+        dkey: str,
+        content: Content,
+        facts: Facts,
+        image_metadata: Mapping[str, Any],
+        user_metadata: Mapping[str, Any],
+    ) -> ImageRecord:
+        """A new row, at rev 1.
+
+        Raises:
+            KeyConflict: the name is taken.
+        """
+        now = _now()
+        record = ImageRecord(
+            id=0,
+            rev=1,
+            domain=domain,
+            dkey=dkey,
+            **_described(content, facts, image_metadata),
+            user_metadata=user_metadata,
+            create_time=now,
+            update_time=now,
+        )
+        query = ImageInfo.insert({**_values(record), ImageInfo.content_time: now})
+        try:
+            image_id = self._database.write(query.execute)
+        except KeyConflict as error:
+            raise KeyConflict(f"{domain}/{dkey} already holds an image") from error
+        return dataclasses.replace(record, id=image_id)
+
+    def by_id(self, image_id: int) -> ImageRecord | None:
+        """The row with that id (below 2**63)."""
+        return self._first(ImageInfo.id == image_id)
+
+    def by_key(self, domain: str, dkey: str) -> ImageRecord | None:
+        """The row of that name, byte for byte."""
+        return self._first((ImageInfo.domain == domain) & (ImageInfo.dkey == dkey))
+
+    def by_sum(self, digest: str) -> ImageRecord | None:
+        """The row that has held these bytes longest; 32 lower-case hex digits are an md5, 64 a sha256.
+
+        Files with equal md5 and different bytes exist; then it is the one that was there first.
+        """
+        column = ImageInfo.md5sum if len(digest) == 32 else ImageInfo.sha256
+        return self._first(column == digest, ImageInfo.content_time, ImageInfo.id)
+
+    def page(self, after: int, limit: int) -> list[ImageRecord]:
+        """Up to `limit` rows of all domains with an id above `after`, in the order of ids.
+
+        The next page starts after the last id seen; 0 starts at the beginning. A row that is there
+        all the time is seen once, whatever else comes or goes meanwhile.
+        """
+        return self._rows(ImageInfo.id > after, order=(ImageInfo.id,), limit=limit)
+
+    def domain_page(self, domain: str, *, prefix: str, after: str | None, limit: int) -> list[ImageRecord]:
+        """Up to `limit` rows of `domain` with a dkey that starts with `prefix` and comes after `after`.
+
+        Prefix and order are those of the UTF-8 bytes, which is also the order of code points. The
+        next page starts after the last dkey seen.
+        """
+        where = ImageInfo.domain == domain
+        if prefix:
+            where &= (ImageInfo.dkey >= prefix) & (ImageInfo.dkey < _end_of_prefix(prefix))
+        if after is not None:
+            where &= ImageInfo.dkey > after
+        return self._rows(where, order=(ImageInfo.domain, ImageInfo.dkey), limit=limit)
+
+    def replace(
+        self,
+        image_id: int,
+        content: Content,
+        facts: Facts,
+        image_metadata: Mapping[str, Any],
+        *,
+        user_metadata: Mapping[str, Any] | None = None,
+        expected_rev: int | None = None,
+        owe: bool = False,
+    ) -> ImageRecord:
+        """Give the row other bytes; `user_metadata=None` keeps the caller's object.
+
+        `owe` notes in the same transaction that the cache must hear of it later (see `debts`).
+
+        Raises:
+            ImageNotFound: no such row.
+            PreconditionFailed: the row is not at `expected_rev`.
+        """
+        changes = _described(content, facts, image_metadata)
+        if user_metadata is not None:
+            changes["user_metadata"] = user_metadata
+        return self._change(image_id, changes, expected_rev, owe)
+
+    def update_user_metadata(
+        self,
+        image_id: int,
+        user_metadata: Mapping[str, Any],
+        *,
+        expected_rev: int | None = None,
+        owe: bool = False,
+    ) -> ImageRecord:
+        """Replace the caller's own object; raises and owes as `replace` does."""
+        return self._change(image_id, {"user_metadata": user_metadata}, expected_rev, owe)
+
+    def delete(self, image_id: int, *, expected_rev: int | None = None, owe: bool = False) -> ImageRecord:
+        """Remove the row and give it as it was; raises and owes as `replace` does, for rev + 1."""
+
+        def work(database: Connection) -> ImageRecord:
+            record = _locked(database, image_id, expected_rev)
+            ImageInfo.delete().where(ImageInfo.id == image_id).execute(database)
+            if owe:
+                _owe(database, image_id, record.rev + 1)
+            return record
+
+        return self._database.write(work)
+
+    def references(self, sha256: str) -> int:
+        """How many rows need that original."""
+        query = ImageInfo.select().where(ImageInfo.sha256 == sha256)
+        return int(self._database.read(query.count))
+
+    def known(self, sha256s: Sequence[str]) -> set[str]:
+        """Which of these originals any row needs."""
+        found: set[str] = set()
+        for start in range(0, len(sha256s), _SUMS_PER_QUERY):
+            some = ImageInfo.sha256.in_(list(sha256s[start : start + _SUMS_PER_QUERY]))
+            query = ImageInfo.select(ImageInfo.sha256).where(some).distinct().tuples()
+            found.update(sha256 for (sha256,) in self._all(query))
+        return found
+
+    def debts(self, limit: int) -> list[Debt]:
+        """Up to `limit` images whose cached record must be published again."""
+        query = CacheDebt.select(CacheDebt.image_id, CacheDebt.rev).order_by(CacheDebt.image_id)
+        return [Debt(*row) for row in self._all(query.limit(limit).tuples())]
+
+    def settle(self, debt: Debt) -> None:
+        """The record was read after `debt` was, and published. A newer change stays owed."""
+        paid = (CacheDebt.image_id == debt.image_id) & (CacheDebt.rev == debt.rev)
+        self._database.write(CacheDebt.delete().where(paid).execute)
+
+    def _change(
+        self, image_id: int, changes: Mapping[str, Any], expected_rev: int | None, owe: bool
+    ) -> ImageRecord:
+        def work(database: Connection) -> ImageRecord:
+            old = _locked(database, image_id, expected_rev)
+            new = dataclasses.replace(old, rev=old.rev + 1, update_time=_now(), **changes)
+            values = _values(new)
+            if new.sha256 != old.sha256:
+                values[ImageInfo.content_time] = new.update_time
+            ImageInfo.update(values).where(ImageInfo.id == image_id).execute(database)
+            if owe:
+                _owe(database, image_id, new.rev)
+            return new
+
+        return self._database.write(work)
+
+    def _first(self, where: Any, *order: Any) -> ImageRecord | None:
+        return next(iter(self._rows(where, order=order, limit=1)), None)
+
+    def _rows(self, where: Any, *, order: Iterable[Any], limit: int) -> list[ImageRecord]:
+        query = _select().where(where).order_by(*order).limit(limit)
+        return [_record(row) for row in self._all(query)]
+
+    def _all(self, query: Any) -> list[Any]:
+        return self._database.read(lambda database: list(query.execute(database)))
+
+
+_FIELDS = {getattr(ImageInfo, field.name): field.name for field in dataclasses.fields(ImageRecord)}
+"""Column -> the record's field of the same name; `content_time` is the catalog's own business."""
+
+
+def _select() -> Any:
+    return ImageInfo.select(*_FIELDS).dicts()
+
+
+def _record(row: Mapping[str, Any]) -> ImageRecord:
+    return ImageRecord(**row)
+
+
+def _values(record: ImageRecord) -> dict[Any, Any]:
+    return {column: getattr(record, name) for column, name in _FIELDS.items() if name != "id"}
+
+
+def _described(content: Content, facts: Facts, image_metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that follow from the bytes."""
+    return {
+        "sha256": content.sha256,
+        "md5sum": content.md5sum,
+        "size": content.size,
+        "format": facts.format,
+        "width": facts.width,
+        "height": facts.height,
+        "image_metadata": image_metadata,
+    }
+
+
+def _locked(database: Connection, image_id: int, expected_rev: int | None) -> ImageRecord:
+    """The row, which nobody else can change before the transaction ends.
+
+    SQLite has no FOR UPDATE and needs none: its transactions here start with the write lock.
+    """
+    query = _select().where(ImageInfo.id == image_id)
+    rows = list((query.for_update() if database.for_update else query).execute(database))
+    if not rows:
+        raise ImageNotFound(f"there is no image {image_id}")
+    record = _record(rows[0])
+    if expected_rev not in (None, record.rev):
+        raise PreconditionFailed(f"image {image_id} is at revision {record.rev}, expected {expected_rev}")
+    return record
+
+
+def _owe(database: Connection, image_id: int, rev: int) -> None:
+    debt = CacheDebt.insert(image_id=image_id, rev=rev, create_time=_now())
+    debt.on_conflict("REPLACE").execute(database)
+
+
+def _end_of_prefix(prefix: str) -> bytes:
+    """The first bytes after all that start with `prefix`; no UTF-8 form ends in 0xff (RFC 3629 §1)."""
+    form = prefix.encode()
+    return form[:-1] + bytes([form[-1] + 1])
+
+
+def _now() -> datetime:
+    """Now, in whole milliseconds, as the database gives it back."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _has_tables(database: Connection) -> bool:
+    return {model._meta.table_name for model in TABLES} <= set(database.get_tables())
