@@ -44,6 +44,8 @@ class Engine(Protocol):
 
         Raises:
             ImageInvalid: it is cut short, broken, or its size is not the one in `facts`.
+            MemoryError: it takes more memory than there may be; the process is good for nothing
+                after that, since not all of it comes back.
         """
 
     def render(
@@ -53,5 +55,7 @@ class Engine(Protocol):
 
         Raises:
             ImageInvalid: the original cannot be decoded.
-            InvalidParameter: `crop` lies outside this picture.
+            InvalidParameter: `crop` lies outside this picture, or an animation would be too large.
+            UnsupportedMediaType: the watermark is of a format that this engine does not read.
+            MemoryError: as above.
         """

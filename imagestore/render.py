@@ -1,0 +1,228 @@
+"""Pictures out of strangers' bytes, in processes of their own that are killed when they take too long.
+
+The process that imports this module never parses a byte of a picture and never imports an engine.
+"""
+
+import importlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import imagestore.engines
+from imagestore.children.decoder import Orders, Reply
+from imagestore.children.decoders import Decoders, Died, Late, NotTaken, StartMethod
+from imagestore.children.slots import Slots
+from imagestore.engines import Mark
+from imagestore.errors import ImageInvalid, ImagestoreError, ImageTooComplex, Overloaded, ProcessingTimeout
+from imagestore.metrics import count_render
+from imagestore.records import Facts, Picture
+from imagestore.rendition import Rendition
+from imagestore.settings import Encoding, Limits
+
+_log = logging.getLogger(__name__)
+
+ENGINES: Mapping[str, tuple[str, ...]] = {
+    "auto": ("imagestore.engines.vips", "imagestore.engines.wand"),
+    "wand": ("imagestore.engines.wand",),
+}
+"""Modules of the engines by the value of `IMAGE_ENGINE`; the first that reads a format gets it."""
+
+MAX_TASKS = 500
+"""Tasks of one decoder before a fresh one takes over. Its process is a fork of 50 ms (measured 2026-11)."""
+
+_ENVIRONMENT = {
+    # As many pictures at once as there are cores, so one thread each.
+    "VIPS_CONCURRENCY": "1",
+    "MAGICK_THREAD_LIMIT": "1",
+    "OMP_NUM_THREADS": "1",
+    # Each arena of glibc reserves 64 MiB of the address space that RLIMIT_AS counts.
+    "MALLOC_ARENA_MAX": "2",
+    "MAGICK_CONFIGURE_PATH": str(Path(imagestore.engines.__file__).parent / "policy"),
+}
+"""All variables of a decoder: nothing of our own environment is passed on, so no secret is."""
+
+_PATIENCE_S = 5.0
+"""How long decoders are tried that end before they took a task (killed while idle, or at their start)."""
+
+_OF_MEMORY = frozenset({-signal.SIGKILL, -signal.SIGTRAP, -signal.SIGXCPU})
+"""Ends of a decoder that mean too much of something: the kernel when memory runs out, glib's
+g_malloc, the CPU limit. ImageMagick calls exit() for the same reasons (hazards M5, M6)."""
+
+
+def import_engines(engine: str) -> None:
+    """Import the engines of `IMAGE_ENGINE`, and use them for nothing, so that forks have them at once."""
+    os.environ.update(_ENVIRONMENT)
+    for name in ENGINES[engine]:
+        importlib.import_module(name)
+
+
+class Renderer:
+    """At most `processes` tasks at once on this machine, over all processes that name the same
+    `slots` folder (on a local file system); see `Slots` for `queue` and `queue_timeout_s`.
+
+    `scratch` is where decoders keep temporary files; it may be shared by many processes, and what
+    dead ones left there is removed. `engine` is a key of ENGINES. `max_tasks` as MAX_TASKS.
+    `start_method` is "forkserver", or "fork" in a process of one thread that lives for one job and
+    is a fork of one that called `import_engines`: that spares the start of a server.
+    Nothing is started before the first task. All methods may be called from any thread; make it after
+    any fork.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: str,
+        processes: int,
+        limits: Limits,
+        encoding: Encoding,
+        queue: int,
+        queue_timeout_s: float,
+        scratch: Path,
+        slots: Path,
+        engines: Mapping[str, tuple[str, ...]] = ENGINES,
+        max_tasks: int = MAX_TASKS,
+        start_method: StartMethod = "forkserver",
+    ) -> None:
+        self._limits = limits
+        self._orders = Orders(engines[engine], limits, encoding, scratch.absolute())
+        self._max_tasks = max_tasks
+        self._start_method = start_method
+        self._slots = Slots(slots, processes, queue=queue, timeout_s=queue_timeout_s)
+        self._lock = threading.Lock()
+        self._decoders: Decoders | None = None
+        self._closed = False
+
+    def inspect(self, source: Path, *, truncated_too: bool = False) -> tuple[Facts, Mapping[str, Any]]:
+        """What the bytes of a file say, after every pixel of it was decoded; and the engine's extras.
+
+        With `truncated_too` a file that is cut short and can be shown is no error, but has
+        `truncated` in the extras.
+
+        Raises:
+            UnsupportedMediaType, ImageInvalid, ImageTooLarge, ImageTooManyFrames: as `probe` does.
+            ImageTooComplex: the same, or it took too much time or memory.
+            Overloaded: too many wait already.
+        """
+        try:
+            reply = self._run("inspect", "", source.absolute(), truncated_too)
+        except Late:
+            raise ImageTooComplex(
+                f"the picture needs more than {self._limits.render_timeout_s:g} s to decode"
+            ) from None
+        if reply.facts is None:
+            raise RuntimeError("a decoder gave no facts")
+        return reply.facts, reply.seen
+
+    def render(self, source: Path, facts: Facts, rendition: Rendition, mark: Mark | None) -> Picture:
+        """The picture that `rendition` describes.
+
+        Raises:
+            ImageInvalid, InvalidParameter: as the engines do (`imagestore.engines`).
+            ImageTooComplex: it took too much memory.
+            ProcessingTimeout: it took too much time.
+            Overloaded: too many wait already.
+        """
+        try:
+            reply = self._run("render", facts.format, source.absolute(), facts, rendition, mark)
+        except Late:
+            raise ProcessingTimeout(
+                f"the picture was not finished within {self._limits.render_timeout_s:g} s"
+            ) from None
+        if reply.picture is None:
+            raise RuntimeError("a decoder gave no picture")
+        return reply.picture
+
+    def check(self) -> None:
+        """Start a decoder and make sure that the engines refuse what they must.
+
+        Raises:
+            RuntimeError: they do not, or no decoder starts; one line.
+        """
+        try:
+            self._run("check", "")
+        except (ImagestoreError, Late, RuntimeError) as error:
+            message = str(error).partition("\nTraceback")[0] or "a decoder does not answer"
+            raise RuntimeError(f"the image engines are not usable: {' '.join(message.split())}") from error
+
+    def close(self) -> None:
+        """End all decoders at once, also those at work; their callers get Overloaded."""
+        with self._lock:
+            self._closed = True
+            if self._decoders is not None:
+                self._decoders.close()
+
+    def _run(self, task: str, format: str, *arguments: Any) -> Reply:
+        with self._slots.turn():
+            started = time.monotonic()
+            engine, outcome = "", "internal-error"
+            try:
+                reply = self._ask(task, arguments)
+                engine = reply.engine
+                format = reply.facts.format if reply.facts else format
+                if reply.error:
+                    raise reply.error
+                if reply.bug:
+                    raise RuntimeError(f"{engine or 'a decoder'} failed: {reply.bug}")
+                outcome = "ok"
+            except ImagestoreError as error:
+                outcome = error.name
+                raise
+            except Late:
+                outcome = ImageTooComplex.name if task == "inspect" else ProcessingTimeout.name
+                raise
+            finally:
+                took = time.monotonic() - started
+                count_render(engine=engine, format=format, outcome=outcome, seconds=took)
+            return reply
+
+    def _ask(self, task: str, arguments: Sequence[Any]) -> Reply:
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            decoders = self._open_decoders()
+            fit = False
+            decoder = decoders.take()
+            try:
+                reply = decoder.ask(task, arguments, self._limits.render_timeout_s)
+                fit = reply.fit
+                return reply
+            except NotTaken:
+                continue
+            except Died as died:
+                fit = True
+                raise (self._shutting_down() or _blame(died.code)) from died
+            except Late:
+                fit = True
+                raise
+            finally:
+                decoders.give_back(decoder, fit=fit)
+        _log.error("no decoder lives long enough to take a task: task=%s", task)
+        raise self._shutting_down() or Overloaded("no decoder process can be started now, try again soon")
+
+    def _open_decoders(self) -> Decoders:
+        with self._lock:
+            if self._closed:
+                raise Overloaded("the server is shutting down")
+            if self._decoders is None:
+                self._decoders = Decoders(
+                    self._orders,
+                    max_tasks=self._max_tasks,
+                    environment=_ENVIRONMENT,
+                    start_method=self._start_method,
+                )
+            return self._decoders
+
+    def _shutting_down(self) -> Overloaded | None:
+        return Overloaded("the server is shutting down") if self._closed else None
+
+
+def _blame(code: int) -> ImagestoreError:
+    if code == -signal.SIGTERM:
+        return Overloaded("the decoder was ended from outside, try again soon")
+    if code in _OF_MEMORY or code >= 0:
+        return ImageTooComplex("the picture needs more memory or time than one picture may take")
+    return ImageInvalid("the picture is broken in a way that its decoder did not survive")

@@ -1,0 +1,160 @@
+"""The import table of docs/architecture.md, checked against the syntax trees."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WORDS = {
+    *("errors", "names", "query", "records", "rendition", "settings"),
+    *(
+        "strictjson",
+        "identity",
+        "metrics",
+        "spelling",
+        "weburl",
+        "guard",
+        "taskrecords",
+        "presets",
+        "breaker",
+        "flight",
+    ),
+}
+"""Modules that anybody may use: values, grammars and counters, no I/O of their own."""
+
+USE_CASES = {
+    *("service", "reading", "writing"),
+    *("tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
+}
+
+INSIDE = {
+    "models": {"catalog", "taskcatalog", "taskcallbacks", "taskrows"},
+    "database": {"catalog", "taskcatalog", "taskcallbacks", "taskrows"},
+    "taskrows": {"taskcatalog", "taskcallbacks"},
+    "taskcallbacks": {"taskcatalog"},
+    "migrations": {"catalog"},
+    "database_errors": {"database"},
+    "s3": {"storage"},
+    "localdisk": {"storage"},
+    "cachewords": {"cache"},
+    "children": {"render"},
+    "dialing": {"outbound", "download", "callbacks"},
+    "outbound": {"download", "callbacks"},
+    "engines": {"render", "children"},
+    "probe": {"children"},
+}
+"""An adapter's own parts -> the only modules that may use them."""
+
+ADAPTERS = {"catalog", "storage", "cache", "probe", "render", "spool", "engines"}
+ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits"}
+"""What the use cases are made of; adapters do not know each other."""
+
+OWNERS = {
+    "falcon": {"api"},
+    "peewee": {
+        "imagestore.models",
+        "imagestore.database",
+        "imagestore.database_errors",
+        "imagestore.taskcatalog",
+    },
+    "playhouse": {
+        "imagestore.models",
+        "imagestore.database",
+        "imagestore.database_errors",
+        "imagestore.migrations",
+    },
+    "pymysql": {"imagestore.database"},
+    "fs": {"imagestore.storage", "imagestore.s3"},
+    "fs_s3fs": {"imagestore.s3"},
+    "boto3": {"imagestore.s3"},
+    "botocore": {"imagestore.s3"},
+    "redis": {"imagestore.cache", "imagestore.jobqueue", "imagestore.hostlimits", "worker"},
+    "rq": {"imagestore.jobqueue", "worker"},
+    "rq_dashboard": {"worker.dashboard"},
+    "flask": {"worker.dashboard"},
+    "werkzeug": {"worker.dashboard"},
+    "pyvips": {"imagestore.engines"},
+    "wand": {"imagestore.engines"},
+    "pebble": {"imagestore.children"},
+    "urllib3": {"imagestore.outbound"},
+    "idna": {"imagestore.weburl"},
+    "prometheus_client": {"imagestore.metrics", "api.gunicorn.conf"},
+}
+"""Third-party library -> the modules (or packages) that own it."""
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ("api", "worker", "imagestore"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            yield name.removesuffix(".__init__"), path
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where things come from"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def concept(module: str) -> str:
+    """`imagestore.engines.vips` and `imagestore.engines` are the concept `engines`."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def allowed_inside(importer: str) -> set[str]:
+    """What of imagestore a module of imagestore may import."""
+    own = {concept(importer)}
+    parts = {part for part, users in INSIDE.items() if concept(importer) in users}
+    if concept(importer) in WORDS:
+        return WORDS | own
+    if concept(importer) in USE_CASES:
+        return WORDS | ADAPTERS | USE_CASES
+    return WORDS | own | parts
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_imports_point_inwards(name: str, path: Path) -> None:
+    package = name.split(".")[0]
+    ours = {m for m in imports(path) if m.split(".")[0] in ("api", "worker", "imagestore")}
+
+    for module in ours:
+        target, other = module.split(".")[0], concept(module)
+        if package != target:
+            assert target == "imagestore", f"{name} imports {module}: only imagestore is shared"
+            assert other in WORDS | USE_CASES | {""}, f"{name} imports the adapter {module}"
+        elif package == "imagestore" and (ROOT / "imagestore" / other).with_suffix(".py").exists():
+            assert other in allowed_inside(name), f"{name} imports {module}: adapters do not know each other"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), list(modules()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_each_library_has_its_owner(name: str, path: Path) -> None:
+    for module in imports(path):
+        owners = OWNERS.get(module.split(".")[0])
+        if owners is not None:
+            assert any(name == o or name.startswith(f"{o}.") for o in owners), f"{name} imports {module}"
+
+
+def test_only_entrances_read_the_environment() -> None:
+    entrances = {"api.app", "api.gunicorn.conf", "worker.__main__", "worker.dashboard"}
+    # These write it, for the processes that they start.
+    writers = {"imagestore.render", "imagestore.children.decoders", "imagestore.children.decoder"}
+
+    readers = {
+        name for name, path in modules() if "os.environ" in path.read_text() or "getenv" in path.read_text()
+    }
+
+    assert readers <= entrances | writers
