@@ -1,0 +1,318 @@
+"""Records and pictures in Redis, for this package and for nginx (cachewords.py has the keys).
+
+Pictures are immutable: their key is made from what they show. Records are not: each has a `rev`,
+and Redis takes none that is older than the one it has. A Redis that is away or hung is a miss,
+never an error.
+"""
+
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from imagestore.breaker import Breaker
+from imagestore.cachewords import (
+    CachedPicture,
+    Gone,
+    dump_failure,
+    dump_picture,
+    dump_record,
+    is_remembered,
+    load_failure,
+    load_picture,
+    load_record,
+)
+from imagestore.errors import ImagestoreError
+from imagestore.flight import Flights, heartbeat
+from imagestore.records import CONTENT_TYPES, ImageRecord, Picture
+
+__all__ = ["Cache", "CachedPicture", "Gone"]
+
+log = logging.getLogger(__name__)
+
+MAX_SPELLING_BYTES = 512
+"""Longer ones are not taught; all parameters together take about 300."""
+
+MAX_PICTURE_BYTES = 8 * 1024 * 1024
+"""Larger pictures are not kept: they would push out thousands of small ones."""
+
+BAR_TTL_S = 30
+"""Longer than any transaction may take."""
+
+FAILURE_TTL_S = 10
+"""A bad picture is decoded once in this time (promises §12 allows up to 60 s)."""
+
+LEASE_TTL_S = 3
+"""A leader that was killed blocks the others for this long at most."""
+
+PATIENCE_S = 12
+"""A waiter then makes the picture itself; a render takes 10 s at most (promises §5)."""
+
+
+class Cache:
+    """The cache in one Redis; safe to share between threads, and to inherit by a fork.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`.
+        record_ttl_s, picture_ttl_s: life in Redis since the last write.
+        fields_max: pictures kept per original.
+        timeout_s: for a connect and for each read. redis-py's own defaults are made for jobs: they
+            made a hung Redis cost 58 s a call (measured with 8.1.0).
+    """
+
+    def __init__(
+        self, url: str, *, record_ttl_s: int, picture_ttl_s: int, fields_max: int, timeout_s: float = 0.3
+    ) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+        )
+        self._record_ttl_s = record_ttl_s
+        self._picture_ttl_s = picture_ttl_s
+        self._fields_max = fields_max
+        self._link = Breaker("cache")
+        # A Redis at its memory bound refuses writes and still answers reads.
+        self._writes = Breaker("room in the cache")
+        self._flights: Flights[CachedPicture] = Flights(patience_s=PATIENCE_S)
+        self._publish = self._script("publish")
+        self._withdraw = self._script("withdraw")
+        self._find = self._script("find")
+        self._keep = self._script("keep")
+        self._renew = self._script("renew")
+
+    # Reads.
+
+    def record(self, image_id: int) -> ImageRecord | Gone | None:
+        """The record of an image, a tombstone, or None when only the database can tell."""
+        fields = self._ask(lambda: self._redis.hmget(f"record:{image_id}", "state", "json", "rev"), away=None)
+        if fields is None:
+            return None
+        state, text, rev = fields
+        if state == b"gone":
+            return Gone(image_id, int(rev))
+        return load_record(text) if state == b"live" else None
+
+    def record_by_sum(self, digest: str) -> ImageRecord | None:
+        """The record that `digest` (md5 or sha256, lower-case hex) was last published with."""
+        return self._found(f"sum:{digest}", digest, "md5sum", "sha256")
+
+    def record_by_name(self, domain: str, dkey: str) -> ImageRecord | None:
+        """The live record of that name."""
+        return self._found(f"key:{domain}/{dkey}", f"{domain}/{dkey}", "name")
+
+    def picture(self, sha256: str, field: str) -> CachedPicture | None:
+        """A kept picture of the original `sha256`."""
+        value = self._ask(lambda: self._redis.hget(f"picture:{sha256}", field), away=None)
+        return None if value is None else load_picture(value)
+
+    def failure(self, sha256: str, field: str) -> ImagestoreError | None:
+        """Why that picture could not be made a few seconds ago; to be raised by the caller."""
+        value = self._ask(lambda: self._redis.get(f"failure:{sha256}:{field}"), away=None)
+        return None if value is None else load_failure(value)
+
+    # Writes.
+
+    def publish(self, record: ImageRecord, *, mark: str = "", sums: Sequence[str] = ()) -> bool:
+        """Let readers find `record`, by its id, its name, and the given digests.
+
+        `mark` is the identity that the picture has as a watermark (domain `watermark` only).
+        False when Redis has a newer record or a tombstone, or is away.
+        """
+        name = f"{record.domain}/{record.dkey}"
+        fields = {
+            "rev": record.rev,
+            "state": "live",
+            "sha256": record.sha256,
+            "md5sum": record.md5sum,
+            "size": record.size,
+            "type": CONTENT_TYPES[record.format],
+            "name": name,
+            "mark": mark,
+            "json": dump_record(record),
+        }
+        keys = [f"record:{record.id}", f"key:{name}", *(f"sum:{digest}" for digest in sums)]
+        pairs = [part for pair in fields.items() for part in pair]
+        arguments = [record.rev, self._record_ttl_s, record.id, *pairs]
+        return bool(self._tell(lambda: self._publish(keys=keys, args=arguments)))
+
+    def bar(self, image_id: int, rev: int) -> bool:
+        """Before a change is committed: no record older than `rev` is read or published from now on.
+
+        Readers go to the database meanwhile, for 30 s at most, or until `rev` is published. False
+        when Redis did not answer twice, so that what it has may be stale when it is back.
+        """
+        return self._insist(image_id, rev, "barred", BAR_TTL_S)
+
+    def bury(self, image_id: int, rev: int) -> bool:
+        """After a delete: leave a tombstone, which no record up to `rev` replaces. False as in `bar`."""
+        return self._insist(image_id, rev, "gone", self._record_ttl_s)
+
+    def keep(self, sha256: str, field: str, etag: str, picture: Picture) -> None:
+        """Keep a picture of up to 8 MiB; another one of that original makes room if there are too many."""
+        if len(picture.body) <= MAX_PICTURE_BYTES:
+            arguments = [field, dump_picture(etag, picture), self._picture_ttl_s, self._fields_max]
+            self._tell(lambda: self._keep(keys=[f"picture:{sha256}"], args=arguments))
+
+    def teach(self, spelling: str, field: str, watermark: str | None) -> None:
+        """Let nginx know which field a spelling of rendition parameters means.
+
+        `spelling` is the raw query without its `id=` or `sum=` element, and, if the letters `auto`
+        are in it, `|` and the class of the client (`accept_class`). `field` is without the identity
+        of the watermark, and `watermark` the dkey of the one that the spelling names. A spelling
+        over 512 bytes, or one that nginx could not tell from another wish, is not taught.
+        """
+        if _is_teachable(spelling, field):
+            lesson = f"{field}\n{watermark or ''}"
+            self._tell(lambda: self._redis.set(f"spelling:{spelling}", lesson, ex=self._picture_ttl_s))
+
+    def agree_on(self, recipe: str) -> bool:
+        """Forget what spellings mean if it was learnt under another recipe (settings that were changed).
+
+        False when Redis is away: ask again later.
+        """
+
+        def agree() -> bool:
+            if self._redis.get("recipe") != recipe.encode():
+                for key in self._redis.scan_iter("spelling:*", count=1000):
+                    self._redis.unlink(key)
+                self._redis.set("recipe", recipe, ex=self._picture_ttl_s)
+            return True
+
+        return bool(self._tell(agree))
+
+    def remember_failure(self, sha256: str, field: str, error: ImagestoreError) -> None:
+        """Answer the same for 10 s; only for errors that lie in the picture or in the wish."""
+        if is_remembered(error):
+            key = f"failure:{sha256}:{field}"
+            self._tell(lambda: self._redis.set(key, dump_failure(error), ex=FAILURE_TTL_S))
+
+    def forget_pictures(self, sha256: str) -> None:
+        """Drop all pictures of an original, as a purge does."""
+        self._tell(lambda: self._redis.unlink(f"picture:{sha256}"))
+
+    # One for all.
+
+    def single_flight(self, sha256: str, field: str, etag: str, make: Callable[[], Picture]) -> CachedPicture:
+        """The picture, from the cache or made by one caller while all others wait, in every process.
+
+        The maker keeps it before the others look. A maker that was killed blocks them for 3 s; one
+        that takes over 12 s no longer. Without Redis it is one maker per process.
+
+        Raises:
+            ImagestoreError: what `make` raised, also in the callers that waited for it.
+        """
+
+        def lead() -> CachedPicture:
+            with self._lease(f"lock:{sha256}:{field}"):
+                if found := self.picture(sha256, field):
+                    return found
+                if failed := self.failure(sha256, field):
+                    raise failed
+                try:
+                    picture = make()
+                except ImagestoreError as error:
+                    self.remember_failure(sha256, field, error)
+                    raise
+                self.keep(sha256, field, etag, picture)
+                return CachedPicture(etag, picture)
+
+        return self._flights.run((sha256, field), lead, alone=lambda: CachedPicture(etag, make()))
+
+    @contextlib.contextmanager
+    def _lease(self, key: str) -> Iterator[None]:
+        """Hold the lock `key` for the block; without it when Redis is away or patience is over."""
+        token = secrets.token_hex(8)
+        deadline = time.monotonic() + PATIENCE_S
+        life_ms = LEASE_TTL_S * 1000
+        while not self._ask(lambda: bool(self._redis.set(key, token, nx=True, px=life_ms)), away=True):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        try:
+            beat = heartbeat(
+                lambda: self._tell(lambda: self._renew(keys=[key], args=[token, life_ms])), every_s=1
+            )
+            with beat:
+                yield
+        finally:
+            self._ask(lambda: self._renew(keys=[key], args=[token, 0]), away=None)
+
+    # Life.
+
+    def check(self) -> bool:
+        """Whether Redis answers, within a second; for `/health/ready`."""
+        try:
+            self._redis.ping()
+        except redis.RedisError as error:
+            self._link.failed(error)
+            return False
+        self._link.succeeded()
+        return True
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self._redis.close()
+
+    # How Redis is asked.
+
+    def _script(self, name: str) -> Callable[..., Any]:
+        script: Callable[..., Any] = self._redis.register_script((_SCRIPTS / f"{name}.lua").read_text())
+        return script
+
+    def _found(self, pointer: str, meant: str, *fields: str) -> ImageRecord | None:
+        text = self._ask(lambda: self._find(keys=[pointer], args=[meant, *fields]), away=None)
+        return load_record(text) if text else None
+
+    def _ask(self, ask: Callable[[], Any], *, away: Any) -> Any:
+        """The answer of Redis, or `away` when there is none."""
+        if not self._link.allows():
+            return away
+        try:
+            answer = ask()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            self._link.failed(error)
+            return away
+        except redis.ResponseError as error:
+            self._link.succeeded()
+            self._writes.failed(error)
+            return away
+        self._link.succeeded()
+        return answer
+
+    def _tell(self, tell: Callable[[], Any]) -> Any:
+        """The answer to a write, or None when Redis is away or refuses writes."""
+        if not self._writes.allows():
+            return None
+        answer = self._ask(tell, away=None)
+        if answer is not None:
+            self._writes.succeeded()
+        return answer
+
+    def _insist(self, image_id: int, rev: int, state: str, life_s: int) -> bool:
+        for last in (False, True):
+            try:
+                self._withdraw(keys=[f"record:{image_id}"], args=[rev, state, life_s])
+            except redis.RedisError as error:
+                if last:
+                    self._link.failed(error)
+                    log.warning("image %d, rev %d: could not be %s in the cache", image_id, rev, state)
+            else:
+                return True
+        return False
+
+
+_SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def _is_teachable(spelling: str, field: str) -> bool:
+    # nginx looks at the Accept header only where it sees the letters `auto`.
+    hides_auto = "format=auto" in field and "auto" not in spelling
+    # In `i%64=7` the API sees an id and nginx does not: it would add its own.
+    hides_names = any("%" in element.partition("=")[0] for element in spelling.split("&"))
+    return 0 < len(spelling.encode()) <= MAX_SPELLING_BYTES and not hides_auto and not hides_names

@@ -1,0 +1,89 @@
+"""How records, pictures and failures are written in Redis. Every key has a life; RQ's have none.
+
+record:<id>             hash: rev, state (live, barred, gone), and of a live one sha256, md5sum, size,
+                        type, name (<domain>/<dkey>), mark (its identity as a watermark) and json
+sum:<md5 or sha256>     id, a hint: the record must still have that content
+key:<domain>/<dkey>     id, a hint: the record must still have that name
+picture:<sha256>        hash: field of the rendition, or `original` -> picture
+spelling:<raw query>    field, and on a second line the dkey of the watermark or nothing
+failure:<sha256>:<field>  why it could not be made, for some seconds
+lock:<sha256>:<field>   token of the one who makes it
+
+nginx reads the first five (nginx/lookup.redis.lua).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from imagestore.errors import ImagestoreError, InvalidParameter, ProcessingTimeout, RejectedImage
+from imagestore.records import ImageRecord, Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The tombstone of a deleted image."""
+
+    id: int
+    rev: int
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPicture:
+    """A picture with its strong entity tag, quotes included (RFC 9110 §8.8.3)."""
+
+    etag: str
+    picture: Picture
+
+
+def dump_record(record: ImageRecord) -> str:
+    """The whole record as JSON, times in ISO 8601."""
+    return json.dumps(asdict(record), default=datetime.isoformat, separators=(",", ":"))
+
+
+def load_record(text: bytes) -> ImageRecord:
+    """The inverse of `dump_record`."""
+    values = json.loads(text)
+    for name in ("create_time", "update_time"):
+        values[name] = datetime.fromisoformat(values[name])
+    return ImageRecord(**values)
+
+
+def dump_picture(etag: str, picture: Picture) -> bytes:
+    """Content type and entity tag, a line each, then the bytes; nginx/lua/redis.lua reads it too."""
+    return f"{picture.content_type}\n{etag}\n".encode() + picture.body
+
+
+def load_picture(value: bytes) -> CachedPicture:
+    """The inverse of `dump_picture`."""
+    content_type, etag, body = value.split(b"\n", 2)
+    return CachedPicture(etag.decode(), Picture(content_type.decode(), body))
+
+
+def is_remembered(error: ImagestoreError) -> bool:
+    """Whether asking again at once would fail again: the fault is in the picture or in the wish."""
+    return type(error).name in _REMEMBERED and isinstance(
+        error, (RejectedImage, ProcessingTimeout, InvalidParameter)
+    )
+
+
+def dump_failure(error: ImagestoreError) -> str:
+    """The error's name, its parameter or nothing, and its detail, a line each."""
+    return f"{error.name}\n{getattr(error, 'parameter', '')}\n{error.detail}"
+
+
+def load_failure(value: bytes) -> ImagestoreError | None:
+    """The inverse of `dump_failure`; None for an error that this version does not know."""
+    name, parameter, detail = value.decode().split("\n", 2)
+    if name == InvalidParameter.name:
+        return InvalidParameter(parameter, detail)
+    known = _REMEMBERED.get(name)
+    return None if known is None else known(detail)
+
+
+_KINDS: tuple[type[ImagestoreError], ...] = (
+    *RejectedImage.__subclasses__(),
+    ProcessingTimeout,
+    InvalidParameter,
+)
+_REMEMBERED = {kind.name: kind for kind in _KINDS}

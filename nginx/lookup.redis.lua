@@ -1,0 +1,66 @@
+#!lua flags=no-writes
+-- From a question to a picture in one round trip; runs inside Redis (imagestore/cachewords.py has the keys).
+--
+-- ARGV: kind (id, sum or key), value, spelling of the rendition ("" is the original), and the
+-- identity of a picture whose bytes the asker has, or fetches in the same round trip ("" is none).
+-- Gives nothing when only the API can tell, else the picture's identity, and its bytes unless the
+-- asker has them or they are not in Redis.
+
+local call = redis.call
+
+-- The key and the content hash of the live record; nothing if it is not the one that is meant.
+local function live(kind, value)
+    if kind == "id" then
+        local key = "record:" .. value
+        local record = call("HMGET", key, "state", "sha256")
+        return record[1] == "live" and key, record[2]
+    end
+    local id = call("GET", kind .. ":" .. value)
+    if not id then
+        return nil
+    end
+    local key = "record:" .. id
+    local record = call("HMGET", key, "state", "sha256", kind == "key" and "name" or "md5sum")
+    local meant = record[3] == value or (kind == "sum" and record[2] == value)
+    return record[1] == "live" and meant and key, record[2]
+end
+
+-- The field of a spelling, with the identity that its watermark has now.
+local function field_of(spelling)
+    local lesson = call("GET", "spelling:" .. spelling)
+    if not lesson then
+        return nil
+    end
+    local field, watermark = string.match(lesson, "^([^\n]*)\n(.*)$")
+    if watermark == "" then
+        return field
+    end
+    local mark = live("key", "watermark/" .. watermark)
+    return mark and field .. "#" .. call("HGET", mark, "mark")
+end
+
+local kind, value, spelling, known = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local record, sha256 = live(kind, value)
+if not record then
+    return false
+end
+local field, identity = "original", nil
+if spelling == "" then
+    -- Size and type follow from the content, so they may be in its name.
+    local facts = call("HMGET", record, "size", "type")
+    identity = sha256 .. "/original " .. facts[1] .. " " .. facts[2]
+else
+    field = field_of(spelling)
+    if not field then
+        return false
+    end
+    identity = sha256 .. "/" .. field
+end
+if identity == known then
+    return identity
+end
+local picture = call("HGET", "picture:" .. sha256, field)
+if picture then
+    return { identity, picture }
+end
+return spelling == "" and identity or false

@@ -1,0 +1,188 @@
+-- The hot path: a cached picture, or the original of a cached record, without the API.
+--
+-- `pointers` leads from a URL to the identity of a picture, for a second at most, since records
+-- change. `pictures` leads from an identity to the bytes; those never change.
+
+local cache = require "cache"
+local conditions = require "conditions"
+local original = require "original"
+local question = require "question"
+
+local find, match, sub = string.find, string.match, string.sub
+
+local hot = {}
+
+local pointers, pictures = ngx.shared.pointers, ngx.shared.pictures
+
+-- Flags of a pointer.
+local BY_NAME, BY_SUM = 0, 1
+
+local FOR_EVER = "public, max-age=31536000, immutable"
+local MAX_URI_BYTES = 1024
+
+local settings
+local short_lived
+local remembers_pictures
+
+-- The picture in this nginx's memory: content type and ETag, a line each, then the bytes.
+local function recall(identity)
+    local value = pictures:get(identity)
+    if not value then
+        return nil
+    end
+    local first = find(value, "\n", 1, true)
+    local second = find(value, "\n", first + 1, true)
+    return {
+        content_type = sub(value, 1, first - 1),
+        etag = sub(value, first + 1, second - 1),
+        body = sub(value, second + 1),
+    }
+end
+
+local function remember(identity, picture)
+    pictures:set(identity, picture.content_type .. "\n" .. picture.etag .. "\n" .. picture.body)
+end
+
+-- Once, in the master process.
+function hot.configure(values)
+    -- Pictures are garbage as soon as they are sent. At the default of 200 % a small heap is searched
+    -- again for each megabyte of them; 1,000 % lets it grow to some ten megabytes a worker instead.
+    collectgarbage("setpause", 1000)
+    settings = values
+    short_lived = "public, max-age=" .. values.max_age_s .. ", must-revalidate"
+    -- A dictionary this small means that there shall be none.
+    remembers_pictures = pictures:capacity() >= 1024 * 1024
+    original.configure(values.originals)
+    cache.configure(values.script)
+end
+
+local function to_api()
+    ngx.var.cache_state = "miss"
+    return ngx.exec("@api")
+end
+
+-- `nil` for one header, a table for several.
+local function accept_class()
+    local accept = ngx.req.get_headers()["accept"] or ""
+    return question.accept_class(type(accept) == "table" and table.concat(accept, ",") or accept)
+end
+
+local function set_headers(identity, flags, state, negotiated)
+    local header = ngx.header
+    -- A watermark may be replaced, whatever it lies on.
+    local for_ever = flags == BY_SUM and not find(identity, "#", 1, true)
+    header["Cache-Control"] = for_ever and FOR_EVER or short_lived
+    header["X-Cache"] = state
+    if negotiated and find(identity, "format=auto", 1, true) then
+        header["Vary"] = "Accept"
+    end
+end
+
+local function send(identity, picture, flags, state, negotiated)
+    if conditions.fail(picture.etag) then
+        return ngx.exec("/_problem/precondition-failed")
+    end
+    local header = ngx.header
+    header["Content-Type"] = picture.content_type
+    header["ETag"] = picture.etag
+    header["Content-Length"] = #picture.body
+    set_headers(identity, flags, state, negotiated)
+    -- nginx itself makes it a 304, or leaves the body away for HEAD.
+    ngx.print(picture.body)
+end
+
+-- The stored file itself, if this machine has it whole.
+local function send_file(identity, flags, state)
+    local sha256, size, content_type = match(identity, "^(%x+)/original (%d+) (%S+)$")
+    local location = sha256 and original.find(sha256, tonumber(size))
+    if not location then
+        return to_api()
+    end
+    local etag = '"' .. sub(sha256, 1, 32) .. '"'
+    if conditions.fail(etag) then
+        return ngx.exec("/_problem/precondition-failed")
+    end
+    local header = ngx.header
+    header["Content-Type"] = content_type
+    header["ETag"] = etag
+    set_headers(identity, flags, state, false)
+    return ngx.exec(location)
+end
+
+local function answer(identity, picture, flags, state, negotiated)
+    -- Ranges of originals are nginx's business; a rendition is small enough to go out whole.
+    local is_range = ngx.var.http_range and find(identity, "/original ", 65, true)
+    if picture and not is_range then
+        return send(identity, picture, flags, state, negotiated)
+    end
+    return send_file(identity, flags, state)
+end
+
+-- What the URLs of this worker ask for; parsing one takes longer than finding it here.
+local questions, asked = {}, 0
+local MAX_QUESTIONS = 1000
+
+local function question_of(uri, key, class)
+    local found = questions[key]
+    if found then
+        return found
+    end
+    found = question.parse(uri, class or "")
+    if found and #uri <= MAX_URI_BYTES then
+        if asked >= MAX_QUESTIONS then
+            questions, asked = {}, 0
+        end
+        questions[key] = found
+        asked = asked + 1
+    end
+    return found
+end
+
+local function ask(uri, key, class, identity, picture)
+    local wanted = question_of(uri, key, class)
+    if not wanted then
+        return to_api()
+    end
+    local known = picture and identity or ""
+    local expected = not picture and identity or nil
+    local found, fetched = cache.lookup(wanted, known, expected)
+    if not found or not (fetched or found == known or find(found, "/original ", 65, true)) then
+        return to_api()
+    end
+    local flags = wanted.kind == "sum" and BY_SUM or BY_NAME
+    if #uri <= MAX_URI_BYTES and (found ~= identity or settings.record_memory_s > 0) then
+        pointers:set(key, found, settings.record_memory_s, flags)
+    end
+    if fetched and remembers_pictures then
+        remember(found, fetched)
+    end
+    return answer(found, fetched or (found == known and picture), flags, "redis", class)
+end
+
+-- Content handler: answers, or hands over to the API.
+function hot.answer()
+    local method = ngx.req.get_method()
+    if method ~= "GET" and method ~= "HEAD" then
+        return ngx.exec("@api")
+    end
+    local uri = ngx.var.request_uri
+    -- A URL is ASCII (RFC 3986 §2): gunicorn refuses others, so the cache must not answer them.
+    if find(uri, "[^\33-\126]") then
+        return to_api()
+    end
+    local key, class = uri, nil
+    if find(uri, "auto", 1, true) then
+        class = accept_class()
+        key = uri .. "|" .. class
+    end
+    local identity, flags, is_stale = pointers:get_stale(key)
+    local picture = identity and remembers_pictures and recall(identity)
+    if identity and not is_stale and settings.record_memory_s > 0 then
+        if picture or find(identity, "/original ", 65, true) then
+            return answer(identity, picture, flags or BY_NAME, "memory", class)
+        end
+    end
+    return ask(uri, key, class, identity, picture)
+end
+
+return hot

@@ -1,0 +1,108 @@
+-- From a raw request URI to what Redis is asked. What is odd in any way is not asked: the API judges it.
+-- imagestore/spelling.py cuts queries in the same way; the two must agree byte for byte.
+
+local byte, char, find, gmatch, gsub, lower, match, sub =
+    string.byte, string.char, string.find, string.gmatch, string.gsub, string.lower, string.match, string.sub
+local concat = table.concat
+
+local question = {}
+
+local MAX_SPELLING_BYTES = 512
+-- 255 characters of up to 4 bytes.
+local MAX_DKEY_BYTES = 1020
+
+-- First segments that are routes (imagestore/names.py), so that asking for them as domains is in vain.
+local RESERVED = {}
+for name in gmatch("image images tasks v1 health metrics docs rq iiif console problems static", "%S+") do
+    RESERVED[name] = true
+end
+
+local function strip(text)
+    return match(text, "^%s*(.-)%s*$")
+end
+
+-- The best picture type that an Accept header names, as Rendition.negotiated has it.
+function question.accept_class(accept)
+    local named = {}
+    for element in gmatch(lower(accept), "[^,]+") do
+        local weight
+        local media_type = strip(match(element, "^[^;]*"))
+        for parameter in gmatch(element, ";([^;]*)") do
+            weight = weight or match(strip(parameter), "^q=%s*(.*)$")
+        end
+        if not weight or find(weight, "[^0.]") then
+            named[media_type] = true
+        end
+    end
+    return named["image/avif"] and "avif" or named["image/webp"] and "webp" or ""
+end
+
+-- id or sum, its value, and the spelling of the rendition.
+local function of_query(query, class)
+    local kind, value
+    local rest, n = {}, 0
+    for element in gmatch(query .. "&", "([^&]*)&") do
+        local name = match(element, "^(%a+)=")
+        if name == "id" or name == "sum" then
+            if kind then
+                return nil
+            end
+            kind, value = name, sub(element, #name + 2)
+        else
+            n = n + 1
+            rest[n] = element
+        end
+    end
+    local is_id = kind == "id" and #value <= 18 and find(value, "^[1-9]%d*$")
+    local is_sum = kind == "sum" and (#value == 32 or #value == 64) and not find(value, "[^0-9a-f]")
+    if not (is_id or is_sum) then
+        return nil
+    end
+    local spelling = concat(rest, "&")
+    if find(spelling, "^&*$") then
+        return kind, value, ""
+    end
+    if find(spelling, "auto", 1, true) then
+        spelling = spelling .. "|" .. class
+    end
+    if #spelling > MAX_SPELLING_BYTES then
+        return nil
+    end
+    return kind, value, spelling
+end
+
+local function of_name(path)
+    local domain, dkey = match(path, "^/([a-z0-9][a-z0-9._-]*)/(.+)$")
+    if not domain or #domain > 16 or RESERVED[domain] or #dkey > 3 * MAX_DKEY_BYTES then
+        return nil
+    end
+    -- Once, and a plus is a plus: this is a path.
+    dkey = gsub(dkey, "%%(%x%x)", function(digits)
+        return char(tonumber(digits, 16))
+    end)
+    if #dkey > MAX_DKEY_BYTES then
+        return nil
+    end
+    return "key", domain .. "/" .. dkey, ""
+end
+
+local function parse(uri, class)
+    if byte(uri, 2) == 118 and sub(uri, 1, 4) == "/v1/" then
+        uri = sub(uri, 4)
+    end
+    if sub(uri, 1, 12) == "/image/read?" then
+        return of_query(sub(uri, 13), class)
+    end
+    if find(uri, "?", 1, true) then
+        return nil
+    end
+    return of_name(uri)
+end
+
+-- What `uri` asks for: kind (id, sum, key), value and spelling; nothing if the API shall judge it.
+function question.parse(uri, class)
+    local kind, value, spelling = parse(uri, class)
+    return kind and { kind = kind, value = value, spelling = spelling }
+end
+
+return question
