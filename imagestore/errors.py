@@ -44,6 +44,12 @@ class InvalidKey(ImagestoreError):
     name = "invalid-key"
 
 
+class InvalidURL(ImagestoreError):
+    """A URL to fetch from or to call back is outside the grammar of `weburl`."""
+
+    name = "invalid-url"
+
+
 class Unauthenticated(ImagestoreError):
     """A write without a valid API key."""
 
@@ -56,6 +62,42 @@ class Forbidden(ImagestoreError):
     name = "forbidden"
 
 
+class FetchTargetForbidden(ImagestoreError):
+    """A URL leads to an address or a port that this server may not reach.
+
+    The message is the same for all of them, so that it tells nothing of the network around us.
+    """
+
+    name = "fetch-target-forbidden"
+
+    def __init__(
+        self, detail: str = "the URL leads to an address or a port that this server may not reach"
+    ) -> None:
+        super().__init__(detail)
+
+
+class FetchFailed(ImagestoreError):
+    """Another server did not give what was asked of it.
+
+    `reason` is one short machine word (`http-404`, `timeout`, `dns`, `cut-short`: the lists are in
+    `outbound` and `download`). `passing` says that a later try may do better; `retry_after_s`
+    (0 to 86,400) is the pause that the other server asked for.
+    """
+
+    name = "fetch-failed"
+
+    def __init__(
+        self, reason: str, detail: str, passing: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.passing = passing
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[type["FetchFailed"], tuple[str, str, bool, float | None]]:
+        return type(self), (self.reason, self.detail, self.passing, self.retry_after_s)
+
+
 class NotFound(ImagestoreError):
     """Nothing is there."""
 
@@ -66,6 +108,18 @@ class ImageNotFound(NotFound):
     """No such image."""
 
     name = "image-not-found"
+
+
+class TaskNotFound(NotFound):
+    """No such task."""
+
+    name = "task-not-found"
+
+
+class TaskConflict(ImagestoreError):
+    """The task is in another state than this needs: it runs, or it has ended, or it has not failed."""
+
+    name = "task-conflict"
 
 
 class KeyConflict(ImagestoreError):
