@@ -14,7 +14,8 @@ from typing import Any
 
 from imagestore.database import Connection, Database
 from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
-from imagestore.models import TABLES, CacheDebt, ImageInfo, create_tables
+from imagestore.migrations import MIGRATIONS, bring_up_to_date
+from imagestore.models import CacheDebt, ImageInfo, create_tables
 from imagestore.records import Content, Facts, ImageRecord
 
 SCHEMA = Path(__file__).resolve().parent.parent / "db" / "schema.sql"
@@ -42,15 +43,27 @@ class Catalog:
         ValueError: `url` is wrong; one line that never holds the password.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 16, timeout_s: float = 2, schema: Path = SCHEMA) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 16,
+        timeout_s: float = 2,
+        schema: Path = SCHEMA,
+        migrations: Path = MIGRATIONS,
+    ) -> None:
         self._database = Database(url, pool_size=pool_size, timeout_s=timeout_s)
         self._schema = schema
+        self._migrations = migrations
 
     def prepare(self) -> None:
-        """Create the tables if one is missing; harmless when several processes do it at once."""
+        """Create the tables, or change those of an older version; of many that do it at once, one does."""
+        self._database.alone(lambda database: bring_up_to_date(database, self._migrations, self._create))
+
+    def _create(self, database: Connection) -> None:
         if self._database.is_sqlite:
-            self._database.write(create_tables)
-        elif not self._database.read(_has_tables):
+            create_tables(database)
+        else:
             self._database.load(self._schema.read_text(encoding="utf-8"))
 
     def check(self) -> None:
@@ -185,6 +198,11 @@ class Catalog:
 
         return self._database.write(work)
 
+    def count(self, domain: str) -> int:
+        """How many images a domain has."""
+        query = ImageInfo.select().where(ImageInfo.domain == domain)
+        return int(self._database.read(query.count))
+
     def references(self, sha256: str) -> int:
         """How many rows need that original."""
         query = ImageInfo.select().where(ImageInfo.sha256 == sha256)
@@ -295,7 +313,3 @@ def _now() -> datetime:
     """Now, in whole milliseconds, as the database gives it back."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-def _has_tables(database: Connection) -> bool:
-    return {model._meta.table_name for model in TABLES} <= set(database.get_tables())

@@ -8,7 +8,7 @@ and the pause after a hang bound that to one timeout for all.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -32,6 +32,12 @@ READ_TIMEOUT_S = 3
 
 LOCK_TIMEOUT_S = 2
 """For a row (InnoDB) or the file (SQLite) that another writer holds; below the read timeout."""
+
+ALONE_TIMEOUT_S = 600
+"""How long a process waits for another one that changes the tables."""
+
+STATEMENT_TIMEOUT_S = 3600
+"""For a statement that rewrites a table: an hour is a few hundred million rows."""
 
 HANG_S = 1
 """A failure that took longer is a hang, not a refusal: then nobody tries again for this long."""
@@ -60,6 +66,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int, timeout_s: float) -> None:
         make, options = _address(url)
         self.is_sqlite = make is PooledSqliteDatabase
+        self._make_patient: Callable[[], Any] = lambda: make(**_patient(options))
         self._make_pool: Callable[[], Any] = lambda: make(
             max_connections=pool_size, timeout=timeout_s, **options
         )
@@ -107,6 +114,24 @@ class Database:
         statements = "\n".join(lines).replace("%", "%%").split(";\n")
         self._run(lambda database: [database.execute_sql(one) for one in statements if one.strip()])
 
+    def alone(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` while no other process does so, on a connection whose statements may take an hour.
+
+        SQLite undoes all of it when `work` fails; MySQL commits statements that define tables at once.
+
+        Raises:
+            DatabaseUnavailable: no connection, or another process has not finished in ten minutes.
+        """
+        # A server that hangs is noticed here, in seconds.
+        self.read(lambda database: database.execute_sql("SELECT 1").fetchone())
+        patient = self._make_patient()
+        lock = patient.atomic("IMMEDIATE") if self.is_sqlite else _named_lock(patient)
+        try:
+            with translated(), patient.connection_context(), lock:
+                return work(patient)
+        finally:
+            patient.close_all()
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.close_all()
@@ -146,6 +171,26 @@ class Database:
         pool = self._pool
         with translated(), pool.connection_context(), frame(pool) if frame else contextlib.nullcontext():
             return work(pool)
+
+
+@contextlib.contextmanager
+def _named_lock(database: Connection) -> Iterator[None]:
+    # The server gives it up by itself when the connection ends.
+    name = f"imagestore {database.database}"[:64]
+    if database.execute_sql("SELECT GET_LOCK(%s, %s)", (name, ALONE_TIMEOUT_S)).fetchone() != (1,):
+        raise peewee.OperationalError(1205, "another process is changing the tables")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(peewee.PeeweeException):
+            database.execute_sql("SELECT RELEASE_LOCK(%s)", (name,)).fetchone()
+
+
+def _patient(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a connection for statements that rewrite whole tables."""
+    if "pragmas" in options:
+        return {**options, "pragmas": {**options["pragmas"], "busy_timeout": ALONE_TIMEOUT_S * 1000}}
+    return {**options, "read_timeout": STATEMENT_TIMEOUT_S, "write_timeout": STATEMENT_TIMEOUT_S}
 
 
 @contextlib.contextmanager

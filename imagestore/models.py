@@ -114,31 +114,56 @@ class ImageInfo(peewee.Model):
 
 
 class ImageTask(peewee.Model):
-    """One URL to download, with its outcome."""
+    """One thing to be done later, with its outcome."""
 
     id = IdField()
+    kind = peewee.CharField(16)
     domain = NameField(16)
     dkey = NameField(4 * 255, null=True)
     url = peewee.CharField(2048)
     url_md5 = peewee.FixedCharField(32)
+    host = peewee.CharField(255)
     page_url = peewee.CharField(2048, null=True)
     metadata = ObjectField()
+    overwrite = peewee.BooleanField()
     callback = peewee.CharField(2048, null=True)
     flag = peewee.CharField(16)
+    problem = peewee.CharField(64, null=True)
     flag_ext = peewee.TextField(null=True)
     image_id = peewee.BigIntegerField(null=True)
+    sha256 = peewee.FixedCharField(64, null=True)
     attempts = peewee.IntegerField()
+    deaths = peewee.IntegerField()
+    duration_ms = peewee.BigIntegerField(null=True)
+    final_url = peewee.CharField(2048, null=True)
+    etag = peewee.CharField(512, null=True)
+    last_modified = peewee.CharField(64, null=True)
+    progress = ObjectField()
+    batch = peewee.FixedCharField(32, null=True)
+    line = peewee.IntegerField(null=True)
+    claim = peewee.FixedCharField(16, null=True)
     queued_time = UtcField(null=True)
+    due_time = UtcField(null=True)
+    callback_flag = peewee.CharField(16, null=True)
+    callback_problem = peewee.CharField(64, null=True)
+    callback_attempts = peewee.IntegerField()
+    callback_queued = peewee.BooleanField()
+    callback_due = UtcField(null=True)
     create_time = UtcField()
     update_time = UtcField()
+    end_time = UtcField(null=True)
 
     class Meta:
         table_name = "image_task"
         indexes = (
+            (("batch", "line"), True),
             (("url_md5",), False),
-            (("flag", "id"), False),
-            (("flag", "queued_time"), False),
+            (("flag", "problem", "id"), False),
+            (("flag", "due_time"), False),
+            (("flag", "queued_time", "host"), False),
+            (("callback_flag", "callback_due"), False),
             (("domain", "id"), False),
+            (("sha256",), False),
         )
 
 

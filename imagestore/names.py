@@ -52,6 +52,16 @@ def check_dkey(dkey: str) -> str:
     return dkey
 
 
+def check_prefix(prefix: str) -> str:
+    """`prefix` itself, with which a dkey may begin; unlike a dkey it may end in a segment `.` or `..`.
+
+    Raises:
+        InvalidKey: no dkey begins like that.
+    """
+    check_dkey(prefix + "_" if prefix.endswith(".") else prefix)
+    return prefix
+
+
 def check_sum(digest: str) -> str:
     """`digest` itself: 32 (md5) or 64 (sha256) lower-case hex digits.
 

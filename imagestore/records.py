@@ -4,7 +4,8 @@ and a finished picture. All frozen; none has a method that does I/O."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 CONTENT_TYPES: Mapping[str, str] = {
     "jpeg": "image/jpeg",
@@ -43,6 +44,15 @@ class Content:
     sha256: str
     md5sum: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A received body: a file on disk, its first 64 bytes, and what it is by content."""
+
+    path: Path
+    head: bytes
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +122,9 @@ class StoredFile:
     sha256: str
     size: int
     modified: datetime
+
+
+class Source(Protocol):
+    """Anything that can be read to its end."""
+
+    def read(self, size: int, /) -> bytes: ...

@@ -1,10 +1,13 @@
 """Every knob, read once from the environment by an entrance and passed down from there."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from imagestore.presets import Presets
 
 MIB = 1024 * 1024
 
@@ -47,6 +50,23 @@ class Encoding:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """How pictures are fetched from other servers (promises §14, §15)."""
+
+    allow: tuple[str, ...] = ()
+    """Networks and `host:port` that may be reached although they are not public."""
+    ports: tuple[int, ...] = (80, 443)
+    user_agent: str = "imagestore/1"
+    timeout_s: float = 30
+    """Wall clock of one download with its redirects."""
+    concurrency_per_host: int = 4
+    """Downloads at once from one host, over all workers; fewer than jobs at once, so that a slow host
+    never holds all of them."""
+    rate_per_host: float = 50
+    """Requests a second to one host, over all workers."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A secret that allows writes; in every domain when `domains` is empty."""
 
@@ -66,6 +86,8 @@ class Settings:
     redis_url: str = field(repr=False)
     storage_url: str = field(repr=False)
     api_keys: tuple[ApiKey, ...] = field(repr=False, default=())
+    dashboard_login: str = field(repr=False, default="")
+    """`user:password` of the queue dashboard, which does not start without."""
     image_engine: str = "auto"
     render_processes: int = 1
     """Renders at once on this machine, over all processes; as many as there are cores."""
@@ -89,6 +111,22 @@ class Settings:
     """Value of that header on pictures: who may embed them (Fetch standard §3.7)."""
     limits: Limits = Limits()
     encoding: Encoding = Encoding()
+    queue_url: str = field(repr=False, default="")
+    """The Redis that holds the queue; `redis_url` unless it is set."""
+    worker_processes: int = 8
+    """Jobs at once of one `python -m worker`; downloads mostly wait for other servers."""
+    fetch: Fetch = Fetch()
+    task_attempts: int = 5
+    """Tries of a task that may pass; the last one's reason is the task's."""
+    task_retry_s: float = 2
+    """Pause before the second try; each further one is four times as long."""
+    task_lease_s: float = 20
+    """A worker that is not heard of for this long is taken for dead, and its task starts over."""
+    callback_secret: str = field(repr=False, default="")
+    """`whsec_` and 24 to 64 bytes in base64; made in the data directory when it is not set."""
+    callback_retry_s: float = 60
+    """Unit of the pauses between tries of a callback: 1, 4, 15, 45 and 120 of them."""
+    presets: Presets = field(default_factory=lambda: Presets({}))
 
     @property
     def spool_dir(self) -> Path:
@@ -111,6 +149,7 @@ class Settings:
             redis_url=reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
             storage_url=reader.text("STORAGE_URL", str(data_dir / "originals")),
             api_keys=reader.api_keys(data_dir),
+            dashboard_login=reader.text("DASHBOARD_LOGIN", ""),
             image_engine=reader.choice("IMAGE_ENGINE", ("auto", "wand"), "auto"),
             render_processes=reader.integer("RENDER_PROCESSES", 1, 256, os.cpu_count() or 1),
             render_queue=reader.integer("RENDER_QUEUE", 1, 100_000, 64),
@@ -128,6 +167,15 @@ class Settings:
             ),
             limits=reader.limits(),
             encoding=reader.encoding(),
+            queue_url=reader.text("QUEUE_URL", "") or reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
+            worker_processes=reader.integer("WORKER_PROCESSES", 1, 256, cls.worker_processes),
+            fetch=reader.fetch(),
+            task_attempts=reader.integer("TASK_ATTEMPTS", 1, 100, cls.task_attempts),
+            task_retry_s=reader.number("TASK_RETRY_S", 0.01, 3600, cls.task_retry_s),
+            task_lease_s=reader.number("TASK_LEASE_S", 1, 600, cls.task_lease_s),
+            callback_secret=reader.callback_secret(),
+            callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
+            presets=reader.presets(),
         )
         reader.finish()
         return settings
@@ -200,6 +248,44 @@ class _Reader:
                     "API_KEY or a key of API_KEYS is not 16 or more ASCII characters without spaces"
                 )
         return tuple(keys)
+
+    def fetch(self) -> Fetch:
+        default = Fetch()
+        ports = []
+        for word in self._words("FETCH_PORTS") or [str(port) for port in default.ports]:
+            if word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= 65_535:
+                ports.append(int(word))
+            else:
+                self._faults.append(f"FETCH_PORTS has {word[:40]!r}, expected ports from 1 to 65535")
+        user_agent = self.text("FETCH_USER_AGENT", default.user_agent)
+        if not (user_agent.isascii() and user_agent.isprintable()):
+            self._faults.append("FETCH_USER_AGENT is not printable ASCII")
+        return Fetch(
+            allow=tuple(self._words("FETCH_ALLOW")),
+            ports=tuple(ports),
+            user_agent=user_agent,
+            timeout_s=self.number("FETCH_TIMEOUT_S", 0.1, 120, default.timeout_s),
+            concurrency_per_host=self.integer(
+                "FETCH_CONCURRENCY_PER_HOST", 1, 1000, default.concurrency_per_host
+            ),
+            rate_per_host=self.number("FETCH_RATE_PER_HOST", 0.01, 10_000, default.rate_per_host),
+        )
+
+    def callback_secret(self) -> str:
+        secret = self.text("CALLBACK_SECRET", "")
+        if secret and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret):
+            self._faults.append("CALLBACK_SECRET is not whsec_ with 24 to 64 bytes in base64")
+        return secret
+
+    def presets(self) -> Presets:
+        try:
+            return Presets.parse(self.text("PRESETS", ""))
+        except ValueError as error:
+            self._faults.append(f"PRESETS: {error}")
+            return Presets({})
+
+    def _words(self, name: str) -> list[str]:
+        return self.text(name, "").replace(",", " ").split()
 
     def limits(self) -> Limits:
         default = Limits()

@@ -1,6 +1,7 @@
 """JSON from strangers: an object, shallow, finite, and text that every database can hold."""
 
 import json
+import math
 from typing import Any, NoReturn
 
 from imagestore.errors import InvalidRequest
@@ -20,7 +21,7 @@ def parse_json(text: str | bytes, *, what: str) -> Any:
             surrogate, which UTF-8 cannot carry.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         # Also finds the escaped lone surrogates (RFC 8259 §8.2), which json.loads lets pass.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
@@ -79,6 +80,14 @@ def _deeper_than(value: Any, levels: int) -> bool:
         if not layer:
             return False
     return True
+
+
+def _finite(digits: str) -> float:
+    """1e999 is valid JSON, and would be kept as the Infinity that is not."""
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

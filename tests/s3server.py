@@ -1,6 +1,6 @@
 """OpenStack Swift with its S3 interface in one process: a real S3 server for the tests.
 
-    python -P s3server.py FOLDER PORT
+    python -P s3server.py FOLDER PORT [ADDRESS]
 
 It checks signatures and keeps what it stored in FOLDER (as files with user extended attributes)
 over a restart. A listing has pages of 20 keys, not 1,000, so that a test needs few objects for two
@@ -100,8 +100,8 @@ def load(folder: Path, name: str, config: str) -> Application:
     return application
 
 
-def serve(folder: Path, port: int) -> None:
-    """Answer S3 requests on 127.0.0.1:`port` until the process is ended."""
+def serve(folder: Path, port: int, address: str = "127.0.0.1") -> None:
+    """Answer S3 requests on `address`:`port` until the process is ended."""
     from swift.common.http_protocol import SwiftHttpProtocol
 
     # eventlet's own protocol changes the case of headers, which breaks metadata and signatures.
@@ -117,10 +117,10 @@ def serve(folder: Path, port: int) -> None:
     def with_cache(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         return proxy({**environ, "swift.cache": cache}, start_response)
 
-    eventlet.wsgi.server(eventlet.listen(("127.0.0.1", port)), with_cache, **options)
+    eventlet.wsgi.server(eventlet.listen((address, port)), with_cache, **options)
 
 
 if __name__ == "__main__":
     # Before Swift is imported, which is why the functions above import it.
     eventlet.monkey_patch()
-    serve(Path(sys.argv[1]).resolve(), int(sys.argv[2]))
+    serve(Path(sys.argv[1]).resolve(), int(sys.argv[2]), *sys.argv[3:])

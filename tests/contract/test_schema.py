@@ -7,13 +7,15 @@ from typing import Any
 
 import peewee
 import pytest
+from playhouse.migrations import Runner
 
 from imagestore.catalog import SCHEMA, Catalog
+from imagestore.migrations import HISTORY
 from imagestore.models import TABLES
 from tests.mariadb import MariaDB
 from tests.servers import program
 
-NAMES = [model._meta.table_name for model in TABLES]
+NAMES = [*(model._meta.table_name for model in TABLES), HISTORY]
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def modelled(mariadb: MariaDB) -> Iterator[str]:
         with closing(database):
             for model in TABLES:
                 peewee.SchemaManager(model, database).create_all()
+            Runner(database, table_name=HISTORY).History.create_table()
         yield name
 
 

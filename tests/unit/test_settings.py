@@ -61,3 +61,44 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
 
     assert "topsecret" not in text
     assert "hunter2" not in text
+
+
+def test_fetching_and_presets_are_read(tmp_path: Path) -> None:
+    env = {
+        "DATA_DIR": str(tmp_path),
+        "REDIS_URL": "redis://cache/0",
+        "FETCH_ALLOW": "10.0.0.0/8, minio:9000",
+        "FETCH_PORTS": "80,8080",
+        "PRESETS": "thumb=width=300&height=300; card=w=640&format=webp",
+    }
+
+    settings = Settings.from_env(env)
+
+    assert settings.fetch.allow == ("10.0.0.0/8", "minio:9000")
+    assert settings.fetch.ports == (80, 8080)
+    assert settings.queue_url == "redis://cache/0"
+    assert Settings.from_env({**env, "QUEUE_URL": "redis://queue/0"}).queue_url == "redis://queue/0"
+    assert [rendition.key for rendition in settings.presets.renditions] == [
+        "width=300&height=300",
+        "width=640&format=webp",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FETCH_PORTS", "80,http"),
+        ("FETCH_PORTS", "0"),
+        ("FETCH_USER_AGENT", "a\nb"),
+        ("CALLBACK_SECRET", "secret"),
+        ("PRESETS", "thumb"),
+        ("PRESETS", "thumb=width=0"),
+        ("PRESETS", "thumb=colour=red"),
+        ("PRESETS", "a=width=1;a=width=2"),
+        ("PRESETS", "A=width=1"),
+        ("TASK_ATTEMPTS", "0"),
+    ],
+)
+def test_faults_of_the_task_settings_are_named(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(InvalidSettings, match=name):
+        Settings.from_env({"DATA_DIR": str(tmp_path), name: value})

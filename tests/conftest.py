@@ -1,4 +1,4 @@
-"""Servers that several contract tests share."""
+"""Servers that several tests share."""
 
 from collections.abc import Iterator
 

@@ -1,0 +1,63 @@
+"""gunicorn's settings. Each line says why it differs from gunicorn's default."""
+
+import json
+import os
+
+from gunicorn import util
+from prometheus_client import multiprocess
+
+from api.errors import PROBLEMS
+
+bind = os.environ.get("API_BIND", "0.0.0.0:8000")
+
+# Python work is short next to a render, and renders run in processes of their own, so that a few
+# processes with threads do; sync and gevent workers let one long C call hold up all others.
+worker_class = "gthread"
+workers = int(os.environ.get("API_WORKERS") or min(4, os.cpu_count() or 1))
+threads = int(os.environ.get("API_THREADS") or 16)
+
+# nginx in front keeps its connections open; ours must outlast its 60 s.
+keepalive = 75
+
+# As nginx: a request line of 8 KiB, headers of 32 KiB in all.
+limit_request_line = 8190
+limit_request_field_size = 32 * 1024
+
+# nginx is another host in a container network, and nothing else reaches this port.
+forwarded_allow_ips = "*"
+
+# Finish what runs at SIGTERM (promises §22).
+graceful_timeout = 30
+
+# The default creates a socket in the home directory.
+control_socket_disable = True
+
+# The heartbeat file must not wait for a slow disk.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+
+# nginx writes the access log, with ids.
+accesslog = None
+
+
+def write_problem(sock, status_int, reason, mesg):
+    """A problem in place of gunicorn's own page, which is HTML and repeats what the client sent.
+
+    For requests that cannot be parsed, so that the request's id is not known here.
+    """
+    name = {414: "uri-too-long", 431: "headers-too-large", 500: "internal-error"}.get(status_int)
+    status, title = PROBLEMS[name or "invalid-request"]
+    problem = {"type": f"/problems/{name or 'invalid-request'}", "title": title, "status": status}
+    body = json.dumps({**problem, "detail": "the request line, a header or the framing is not valid HTTP"})
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+    head += f"Cache-Control: no-store\r\nContent-Length: {len(body)}\r\n\r\n"
+    util.write_nonblock(sock, (head + body).encode("latin1"))
+
+
+# gunicorn has no setting for it.
+util.write_error = write_problem
+
+
+def child_exit(server, worker):
+    """Let the counters of a gone process stay in the sums without their file staying open."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(worker.pid)

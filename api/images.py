@@ -1,0 +1,120 @@
+"""The REST view: `/images` and `/images/{id}`."""
+
+from urllib.parse import urlencode
+
+import falcon
+
+from api.auth import Keys, authorize
+from api.bodies import read_json, receive_upload
+from api.errors import unknown_parameter
+from api.preconditions import precondition
+from api.read import send_record
+from api.responses import describe, send_image, send_json
+from api.write import UploadImage, send_stored
+from imagestore.errors import InvalidParameter, InvalidRequest
+from imagestore.names import check_dkey, check_domain, check_id, check_prefix
+from imagestore.query import parse_query
+from imagestore.records import ImageRecord
+from imagestore.service import ImageStore
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1000
+
+
+class Images(UploadImage):
+    """The collection: a page of it by GET, a new image by POST."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        parameters = parse_query(req.query_string)
+        for name in parameters.keys() - {"domain", "prefix", "after", "limit"}:
+            raise unknown_parameter(name, "domain, prefix, after or limit")
+        domain = parameters.get("domain")
+        if domain is not None:
+            check_domain(domain)
+        prefix, after = parameters.get("prefix", ""), parameters.get("after")
+        if prefix:
+            check_prefix(prefix)
+        limit = _limit(parameters.get("limit"))
+        if after is not None:
+            check_after(after, domain)
+        # One more than asked for tells whether there is a next page.
+        records = self._store.reads.page(domain, prefix, after, limit + 1)
+        more = len(records) > limit
+        next_page = _next(req.path, parameters, records[limit - 1]) if more else None
+        send_json(resp, {"images": [describe(record) for record in records[:limit]], "next": next_page})
+
+    on_head = on_get
+
+
+class Image:
+    """One image: its description, its replacement, its metadata, its end."""
+
+    def __init__(self, store: ImageStore, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        for name in parse_query(req.query_string):
+            raise unknown_parameter(name, "none")
+        send_record(req, resp, self._store.reads.by_id(check_id(image_id)))
+
+    on_head = on_get
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        number = self._check_write(req, image_id)
+        with receive_upload(self._store, req, allowed=frozenset(["metadata"])) as upload:
+            stored = self._store.writes.replace(
+                number, upload.spooled, upload.user_metadata, precondition=precondition(req)
+            )
+            send_stored(resp, stored)
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        number = self._check_write(req, image_id)
+        body = read_json(req)
+        patch = body.pop("user_metadata", None)
+        if body or not isinstance(patch, dict):
+            raise InvalidRequest('the body is not of the shape {"user_metadata": {...}}')
+        send_image(resp, self._store.writes.edit(number, patch, precondition=precondition(req)))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
+        number = self._check_write(req, image_id)
+        self._store.writes.delete(number, precondition=precondition(req))
+        resp.status = 204
+
+    def _check_write(self, req: falcon.Request, image_id: str) -> int:
+        key = self._keys.authenticate(req.get_header("Authorization"))
+        number = check_id(image_id)
+        if key.domains:
+            authorize(key, self._store.reads.by_id(number).domain)
+        return number
+
+
+def check_after(after: str, domain: str | None) -> None:
+    """`after` is the dkey of the last image seen in a domain, or without one its id.
+
+    Raises:
+        InvalidKey: it is no dkey.
+        InvalidParameter: it is no id.
+    """
+    if domain is not None:
+        check_dkey(after)
+        return
+    try:
+        check_id(after)
+    except InvalidParameter as error:
+        raise InvalidParameter(
+            "after", f"after is {after[:40]!r}, expected an id when no domain is given"
+        ) from error
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE_DEFAULT
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= PAGE_MAX):
+        raise InvalidParameter("limit", f"limit is {text[:40]!r}, expected an integer from 1 to {PAGE_MAX}")
+    return int(text)
+
+
+def _next(path: str, parameters: dict[str, str], last: ImageRecord) -> str:
+    after = last.dkey if "domain" in parameters else str(last.id)
+    return f"{path}?{urlencode({**parameters, 'after': after})}"

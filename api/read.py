@@ -1,0 +1,200 @@
+"""Pictures out: by id, by content sum, by name."""
+
+import falcon
+
+from api.errors import unknown_parameter
+from api.responses import (
+    IMMUTABLE,
+    Streamed,
+    content_disposition,
+    not_modified,
+    picture_headers,
+    send_image,
+    short_lived,
+)
+from imagestore.errors import InvalidParameter, InvalidRequest, NotFound
+from imagestore.names import (
+    MAX_DKEY_CHARACTERS,
+    RESERVED_DOMAINS,
+    check_dkey,
+    check_domain,
+    check_id,
+    check_sum,
+)
+from imagestore.query import parse_query
+from imagestore.reading import Wanted
+from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile
+from imagestore.rendition import PARAMETERS, Rendition
+from imagestore.service import ImageStore
+from imagestore.spelling import spelling_of
+
+
+class ImageRead:
+    """`/image/read?id=` or `sum=`, with the parameters of a rendition."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        parameters = parse_query(req.query_string)
+        image_id, digest = parameters.pop("id", None), parameters.pop("sum", None)
+        download = _file_name(parameters.pop("download", None))
+        accept = req.get_header("Accept") or ""
+        parameters = dict(self._store.settings.presets.resolve(parameters))
+        rendition = Rendition.from_parameters(parameters).negotiated(accept)
+        record = find(self._store, image_id, digest)
+        wanted = self._store.reads.wanted(record, rendition)
+        # A watermark may be replaced, whatever it lies on.
+        lasts = digest is not None and rendition.watermark is None
+        cache_control = IMMUTABLE if lasts else short_lived(self._store.settings.public_max_age_s)
+        if parameters.get("format") == "auto":
+            resp.set_header("Vary", "Accept")
+        send_picture(
+            self._store,
+            req,
+            resp,
+            wanted,
+            cache_control,
+            download,
+            spelling=spelling_of(req.query_string, accept),
+        )
+
+    on_head = on_get
+
+
+class ImageInfo:
+    """`/image/info?id=`, `sum=` or `domain=&dkey=`: everything known about an image."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        parameters = parse_query(req.query_string)
+        for name in parameters.keys() - {"id", "sum", "domain", "dkey"}:
+            raise unknown_parameter(name, "id, sum, or domain and dkey")
+        record = find(self._store, *(parameters.get(name) for name in ("id", "sum", "domain", "dkey")))
+        send_record(req, resp, record)
+
+    on_head = on_get
+
+
+class NamedOriginal:
+    """GET of `/{domain}/{dkey}`: the original under that name."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, domain: str, dkey: str) -> None:
+        parameters = parse_query(req.query_string)
+        download = _file_name(parameters.pop("download", None))
+        for name in parameters:
+            hint = (
+                "the original only; use /image/read?id= for renditions" if name in PARAMETERS else "download"
+            )
+            raise unknown_parameter(name, hint)
+        check_route(domain)
+        record = self._store.reads.by_name(check_domain(domain), check_dkey(dkey))
+        wanted = self._store.reads.wanted(record, Rendition())
+        cache_control = short_lived(self._store.settings.public_max_age_s)
+        send_picture(self._store, req, resp, wanted, cache_control, download)
+
+    on_head = on_get
+
+
+def check_route(domain: str) -> None:
+    """A reserved first segment is a route that does not exist, not a bad domain.
+
+    Raises:
+        NotFound: `domain` is reserved.
+    """
+    if domain in RESERVED_DOMAINS:
+        raise NotFound("there is no such route")
+
+
+def find(
+    store: ImageStore,
+    image_id: str | None,
+    digest: str | None,
+    domain: str | None = None,
+    dkey: str | None = None,
+) -> ImageRecord:
+    """The image that exactly one of id, sum, and domain with dkey names.
+
+    Raises:
+        InvalidRequest: none or more than one of them is given.
+        ImageNotFound, InvalidParameter, InvalidKey
+    """
+    named = domain is not None or dkey is not None
+    if [image_id is not None, digest is not None, named].count(True) != 1:
+        raise InvalidRequest(
+            "expected exactly one of the parameters id and sum, or domain with dkey where allowed"
+        )
+    if image_id is not None:
+        return store.reads.by_id(check_id(image_id))
+    if digest is not None:
+        return store.reads.by_sum(check_sum(digest))
+    if domain is None or dkey is None:
+        raise InvalidRequest("domain and dkey are only understood together")
+    return store.reads.by_name(check_domain(domain), check_dkey(dkey))
+
+
+def send_record(req: falcon.Request, resp: falcon.Response, record: ImageRecord) -> None:
+    """An image's description, or 304 when the client has it."""
+    send_image(resp, record)
+    etag = resp.get_header("ETag")
+    if etag and not_modified(req, resp, etag):
+        resp.text = None
+
+
+def send_picture(
+    store: ImageStore,
+    req: falcon.Request,
+    resp: falcon.Response,
+    wanted: Wanted,
+    cache_control: str,
+    download: str | None,
+    *,
+    spelling: str | None = None,
+) -> None:
+    """The wanted picture: 304 before any work, originals by nginx, renditions from memory or made now."""
+    picture_headers(
+        resp, cache_control=cache_control, resource_policy=store.settings.cross_origin_resource_policy
+    )
+    if download:
+        resp.set_header("Content-Disposition", content_disposition(download))
+    if not_modified(req, resp, wanted.etag):
+        return
+    if wanted.rendition.is_original:
+        _send_original(store, req, resp, wanted)
+        return
+    found = store.reads.picture(wanted, spelling=None if download else spelling)
+    # What was made under an older recipe goes out under the ETag that it was made with.
+    resp.set_header("ETag", found.etag)
+    resp.content_type = found.picture.content_type
+    resp.data = found.picture.body
+
+
+def _send_original(store: ImageStore, req: falcon.Request, resp: falcon.Response, wanted: Wanted) -> None:
+    record = wanted.record
+    resp.content_type = CONTENT_TYPES[record.format]
+    place = store.reads.locate(record)
+    if isinstance(place, LocalFile):
+        resp.set_header("X-Accel-Redirect", f"/_original/{place.path}")
+        return
+    if not req.get_header("Range") and (small := store.reads.small_original(wanted)):
+        resp.data = small.picture.body
+        return
+    if place is not None:
+        resp.set_header("X-Accel-Redirect", "/_remote/")
+        resp.set_header("X-Original-Url", place.url)
+        return
+    if req.method == "HEAD":
+        resp.content_length = record.size
+        return
+    resp.set_stream(Streamed(store.reads.read(record)), record.size)
+
+
+def _file_name(text: str | None) -> str | None:
+    if text is not None and not (1 <= len(text) <= MAX_DKEY_CHARACTERS and text.isprintable()):
+        raise InvalidParameter("download", "download is a file name of 1 to 255 printable characters")
+    return text

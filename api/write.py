@@ -1,0 +1,108 @@
+"""Pictures in, by upload and by name."""
+
+import falcon
+
+from api.auth import Keys, authorize
+from api.bodies import UPLOAD_FIELDS, Upload, receive_upload
+from api.errors import unknown_parameter
+from api.preconditions import precondition
+from api.read import NamedOriginal, check_route
+from api.responses import send_accepted, send_image
+from api.taskbodies import batch_of
+from imagestore.errors import InvalidParameter
+from imagestore.names import check_dkey, check_domain
+from imagestore.query import parse_query
+from imagestore.service import ImageStore
+from imagestore.taskrecords import NewTask
+from imagestore.weburl import check_url
+from imagestore.writing import Stored
+
+DEFAULT_DOMAIN = "default"
+
+
+class UploadImage:
+    """POST of a picture as a form or as a raw body: `/image/upload` and `/images`."""
+
+    def __init__(self, store: ImageStore, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        key = self._keys.authenticate(req.get_header("Authorization"))
+        with receive_upload(self._store, req, allowed=UPLOAD_FIELDS) as upload:
+            task = _parse_upload(upload)
+            authorize(key, task.domain)
+            if _is_async(upload):
+                batch = batch_of(req, key)
+                send_accepted(resp, self._store.tasks.submit_upload(upload.spooled, task, batch=batch))
+                return
+            stored = self._store.writes.upload(
+                upload.spooled, task.domain, task.dkey, task.metadata, overwrite=task.overwrite
+            )
+            send_stored(resp, stored)
+
+
+class NamedImage(NamedOriginal):
+    """`/{domain}/{dkey}`: PUT creates or replaces, DELETE removes, GET gives the original."""
+
+    def __init__(self, store: ImageStore, keys: Keys) -> None:
+        super().__init__(store)
+        self._keys = keys
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, domain: str, dkey: str) -> None:
+        self._check_write(req, domain, dkey)
+        with receive_upload(self._store, req, allowed=frozenset(["metadata"])) as upload:
+            stored = self._store.writes.upload(
+                upload.spooled,
+                domain,
+                dkey,
+                upload.user_metadata,
+                overwrite=True,
+                precondition=precondition(req),
+            )
+            send_stored(resp, stored)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, domain: str, dkey: str) -> None:
+        self._check_write(req, domain, dkey)
+        for name in parse_query(req.query_string):
+            raise unknown_parameter(name, "none")
+        self._store.writes.delete_named(domain, dkey, precondition=precondition(req))
+        resp.status = 204
+
+    def _check_write(self, req: falcon.Request, domain: str, dkey: str) -> None:
+        check_route(domain)
+        key = self._keys.authenticate(req.get_header("Authorization"))
+        check_domain(domain)
+        check_dkey(dkey)
+        authorize(key, domain)
+
+
+def _parse_upload(upload: Upload) -> NewTask:
+    """What is to be done with the bytes, now or later."""
+    dkey, callback = upload.fields.get("dkey"), upload.fields.get("callback")
+    return NewTask(
+        kind="upload",
+        domain=check_domain(upload.fields.get("domain", DEFAULT_DOMAIN)),
+        dkey=None if dkey is None else check_dkey(dkey),
+        metadata=upload.user_metadata,
+        callback=None if callback is None else check_url(callback),
+        overwrite=upload.overwrite,
+        sha256=upload.spooled.content.sha256,
+    )
+
+
+def _is_async(upload: Upload) -> bool:
+    mode = upload.fields.get("mode", "sync")
+    if mode not in ("sync", "async"):
+        raise InvalidParameter("mode", f"mode is {mode[:40]!r}, expected sync or async")
+    if mode == "sync" and "callback" in upload.fields:
+        raise InvalidParameter("callback", "callback is given with mode=sync, expected mode=async")
+    return mode == "async"
+
+
+def send_stored(resp: falcon.Response, stored: Stored) -> None:
+    """201 with Location for a new image, 200 for one that was there."""
+    created = stored.outcome == "created"
+    send_image(resp, stored.record, status=201 if created else 200)
+    if created:
+        resp.set_header("Location", f"/v1/images/{stored.record.id}")

@@ -1,0 +1,151 @@
+"""The queue of jobs, in Redis: the only module of this package that knows RQ.
+
+A job carries a number and nothing else, so that neither Redis nor the dashboard shows a URL or a
+secret; its description says what it is about. The queue is a hint: whatever it loses, the sweeper
+finds in the database.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from imagestore.breaker import Breaker
+from imagestore.errors import QueueUnavailable
+
+DOWNLOADS, PICTURES, CALLBACKS = "downloads", "pictures", "callbacks"
+
+QUEUES = (CALLBACKS, PICTURES, DOWNLOADS)
+"""A million downloads hold up neither of the others."""
+
+WORK, RENDER, CALL_BACK = "work_on_task", "render_presets", "call_back"
+"""Functions of `worker.jobs`, which take a number."""
+
+JOB_TIMEOUT_S = 180
+"""A download takes 30 s at most, its wait for a decoder and its decode 14 s; the rest is patience."""
+
+FAILURE_TTL_S = 24 * 3600
+"""How long the dashboard shows a job whose process died."""
+
+_SERIALIZER = JSONSerializer
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job: one function of `worker.jobs`, a number, and what it is about (a host, a domain)."""
+
+    function: str
+    number: int
+    about: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in Redis: the same for the same work."""
+        return f"{self.function}-{self.number}"
+
+    @property
+    def description(self) -> str:
+        """`task 17 example.org`, for people."""
+        words = {WORK: "task", RENDER: "presets of image", CALL_BACK: "callback of task"}
+        return f"{words[self.function]} {self.number} {self.about}".rstrip()
+
+
+class JobQueue:
+    """The queues of one Redis; may be used by many threads, and raises QueueUnavailable quickly.
+
+    `url` as `redis://`, `rediss://` or `unix://`.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 1.0) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+        )
+        self._link = Breaker("queue")
+
+    def send(self, queue: str, jobs: Iterable[Job]) -> None:
+        """Put jobs at the end of a queue, whole or not at all.
+
+        Raises:
+            QueueUnavailable: Redis did not take them in time.
+        """
+        prepared = [
+            Queue.prepare_data(
+                f"worker.jobs.{job.function}",
+                args=(job.number,),
+                timeout=JOB_TIMEOUT_S,
+                result_ttl=0,
+                failure_ttl=FAILURE_TTL_S,
+                description=job.description,
+                job_id=job.id,
+            )
+            for job in jobs
+        ]
+        if prepared:
+            with self._asking():
+                self._queue(queue).enqueue_many(prepared)
+
+    def length(self, queue: str) -> int:
+        """How many jobs wait."""
+        with self._asking():
+            return int(self._redis.llen(self._queue(queue).key))
+
+    def numbers(self, queue: str, function: str) -> set[int]:
+        """The numbers of all waiting jobs of one function."""
+        with self._asking():
+            ids = self._redis.lrange(self._queue(queue).key, 0, -1)
+        names = (str(job_id, "ascii").rpartition("-") for job_id in ids if isinstance(job_id, bytes))
+        return {int(number) for name, _, number in names if name == function}
+
+    def hold(self, office: str, holder: str, life_s: float) -> bool:
+        """Whether `holder` holds the one `office` for the next `life_s` seconds, or has it still."""
+        with self._asking():
+            held = self._redis.eval(_HOLD, 1, f"office:{office}", holder, int(life_s * 1000))
+        return bool(held)
+
+    def check(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            with self._asking():
+                return bool(self._redis.ping())
+        except QueueUnavailable:
+            return False
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self._redis.close()
+
+    def _queue(self, name: str) -> Queue:
+        return Queue(name, connection=self._redis, serializer=_SERIALIZER)
+
+    def _asking(self) -> "_Asking":
+        return _Asking(self._link)
+
+
+_HOLD = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+
+class _Asking:
+    """Translates the errors of Redis, and does not ask at all while it is thought away."""
+
+    def __init__(self, link: Breaker) -> None:
+        self._link = link
+
+    def __enter__(self) -> None:
+        if not self._link.allows():
+            raise QueueUnavailable("the queue did not answer a moment ago")
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, redis.RedisError):
+            self._link.failed(error)
+            raise QueueUnavailable("the queue does not answer") from error
+        if error is None:
+            self._link.succeeded()

@@ -1,0 +1,81 @@
+"""Presets rendered ahead of the first reader: for one image, or for a whole domain in many steps."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from imagestore.catalog import Catalog
+from imagestore.errors import ImageNotFound, ImagestoreError, Overloaded
+from imagestore.presets import Presets
+from imagestore.reading import Reads
+from imagestore.records import ImageRecord
+from imagestore.taskcatalog import TaskCatalog
+from imagestore.taskrecords import Again, Ended, TaskRecord
+
+log = logging.getLogger(__name__)
+
+STEP_S = 15
+"""A domain's job makes room for others after this long, and goes on later."""
+
+PAGE = 50
+
+
+class Pregeneration:
+    """Renders presets into the cache."""
+
+    def __init__(self, tasks: TaskCatalog, catalog: Catalog, reads: Reads, presets: Presets) -> None:
+        self._tasks = tasks
+        self._catalog = catalog
+        self._reads = reads
+        self._presets = presets
+
+    def render(self, image_id: int) -> None:
+        """All presets of one image; one that is gone needs none."""
+        record = self._catalog.by_id(image_id)
+        if record is not None:
+            self._render(record)
+
+    def step(self, task: TaskRecord, claim: str) -> Ended | Again:
+        """Go on with a domain's pictures for some seconds.
+
+        The task's progress holds `after` (the last dkey done), `done`, `failed` and `total`.
+        """
+        progress: dict[str, Any] = {"after": None, "done": 0, "failed": 0, **task.progress}
+        progress["total"] = self._catalog.count(task.domain)
+        deadline = time.monotonic() + STEP_S
+        while time.monotonic() < deadline:
+            page = self._catalog.domain_page(task.domain, prefix="", after=progress["after"], limit=PAGE)
+            if not page:
+                return _finished(progress)
+            for record in page:
+                good = self._render(record)
+                progress["done" if good else "failed"] += 1
+                progress["after"] = record.dkey
+                if time.monotonic() > deadline:
+                    break
+            if not self._tasks.note_progress(task.id, claim, progress):
+                break
+        return Again(0, counts=False)
+
+    def _render(self, record: ImageRecord) -> bool:
+        """Whether all presets of the image are in the cache now."""
+        try:
+            for rendition in self._presets.renditions:
+                self._reads.picture(self._reads.wanted(record, rendition))
+        except ImageNotFound:
+            log.warning("presets of image_id=%d name a watermark that is not there", record.id)
+            return False
+        except Overloaded:
+            # Readers go first; the task waits and goes on.
+            raise
+        except ImagestoreError as error:
+            log.warning("presets of image_id=%d: %s: %s", record.id, error.name, error.detail)
+            return False
+        return True
+
+
+def _finished(progress: Mapping[str, Any]) -> Ended:
+    if progress["failed"]:
+        return Ended("warning", "not-all-rendered", f"{progress['failed']} pictures could not be rendered")
+    return Ended("succeed")

@@ -1,0 +1,183 @@
+"""The read side: from a name to a record, from a record and a wish to a finished picture."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from imagestore.cache import Cache, CachedPicture, Gone
+from imagestore.catalog import Catalog
+from imagestore.engines import Mark
+from imagestore.errors import ImageNotFound, InvalidRequest, StorageUnavailable
+from imagestore.identity import MarkDefaults, cache_field, mark_identity, picture_etag, recipe
+from imagestore.names import WATERMARK_DOMAIN
+from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile, Picture, RemoteObject
+from imagestore.render import Renderer
+from imagestore.rendition import Rendition
+from imagestore.settings import Settings
+from imagestore.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One picture, named for good: an image in a rendition, under its mark if it has one."""
+
+    record: ImageRecord
+    rendition: Rendition
+    mark: ImageRecord | None
+    field: str
+    etag: str
+
+
+class Reads:
+    """Everything that a GET may ask for."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, storage: Storage, cache: Cache, renderer: Renderer
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._storage = storage
+        self._cache = cache
+        self._renderer = renderer
+        self._recipe = recipe(settings.image_engine, settings.encoding)
+
+    def agree_with_cache(self) -> bool:
+        """Let the cache forget what spellings meant under other settings; False when it is away."""
+        meaning = f"{self._recipe} {sorted(self._settings.presets.parameters.items())}"
+        return self._cache.agree_on(meaning)
+
+    def by_id(self, image_id: int) -> ImageRecord:
+        """The image with that number.
+
+        Raises:
+            ImageNotFound: there is none.
+        """
+        cached = self._cache.record(image_id)
+        if isinstance(cached, Gone):
+            raise ImageNotFound(f"no image has id {image_id}")
+        return cached or self._learn(self._catalog.by_id(image_id), f"no image has id {image_id}")
+
+    def by_sum(self, digest: str) -> ImageRecord:
+        """The image that has held the content with this md5 or sha256 longest (promises §8).
+
+        Raises:
+            ImageNotFound: no image has that content.
+        """
+        cached = self._cache.record_by_sum(digest)
+        return cached or self._learn(self._catalog.by_sum(digest), f"no image has sum {digest}", digest)
+
+    def by_name(self, domain: str, dkey: str) -> ImageRecord:
+        """The image of that name.
+
+        Raises:
+            ImageNotFound: the name is free.
+        """
+        cached = self._cache.record_by_name(domain, dkey)
+        return cached or self._learn(self._catalog.by_key(domain, dkey), f"no image is named {domain}/{dkey}")
+
+    def page(self, domain: str | None, prefix: str, after: str | None, limit: int) -> list[ImageRecord]:
+        """Up to `limit` images behind `after`: by dkey within a domain, else by id.
+
+        Raises:
+            InvalidRequest: a prefix without a domain.
+        """
+        if domain is not None:
+            return self._catalog.domain_page(domain, prefix=prefix, after=after, limit=limit)
+        if prefix:
+            raise InvalidRequest("prefix is given without domain, expected both")
+        return self._catalog.page(after=int(after or 0), limit=limit)
+
+    def wanted(self, record: ImageRecord, rendition: Rendition) -> Wanted:
+        """The picture that an image and a rendition make together; costs nothing but the mark's record.
+
+        Raises:
+            ImageNotFound: the watermark that the rendition names does not exist.
+        """
+        mark = self.by_name(WATERMARK_DOMAIN, rendition.watermark) if rendition.watermark else None
+        field = cache_field(rendition, self._recipe, mark_identity(mark) if mark else "")
+        return Wanted(record, rendition, mark, field, picture_etag(record.sha256, field))
+
+    def picture(self, wanted: Wanted, *, spelling: str | None = None) -> CachedPicture:
+        """The finished picture, from the cache or rendered now, once for all who wait for it.
+
+        `spelling` is how the request wrote the rendition; nginx will know it from now on.
+
+        Raises:
+            RejectedImage, InvalidParameter, ProcessingTimeout, Overloaded, StorageUnavailable
+        """
+        sha256 = wanted.record.sha256
+        found = self._cache.picture(sha256, wanted.field) or self._cache.single_flight(
+            sha256, wanted.field, wanted.etag, lambda: self._render(wanted)
+        )
+        if spelling:
+            field = cache_field(wanted.rendition, self._recipe)
+            self._cache.teach(spelling, field, wanted.rendition.watermark)
+        return found
+
+    def small_original(self, wanted: Wanted) -> CachedPicture | None:
+        """An original from memory; one that is small enough and was not there is kept from now on.
+
+        None for large ones: those travel by `locate` or `read`.
+        """
+        record = wanted.record
+        if record.size > self._settings.cache_original_max_bytes:
+            return None
+        cached = self._cache.picture(record.sha256, wanted.field)
+        if cached is None:
+            with self._storage.read(record.sha256) as stream:
+                picture = Picture(CONTENT_TYPES[record.format], stream.read())
+            if len(picture.body) != record.size:
+                return None
+            self._cache.keep(record.sha256, wanted.field, wanted.etag, picture)
+            cached = CachedPicture(wanted.etag, picture)
+        return cached
+
+    def locate(self, record: ImageRecord) -> LocalFile | RemoteObject | None:
+        """Where nginx can fetch the original itself; None if it has to come through `read`.
+
+        Raises:
+            StorageUnavailable: the original is not there, or not of the size that the row says.
+        """
+        return self._storage.locate(record.sha256, record.size)
+
+    @contextlib.contextmanager
+    def read(self, record: ImageRecord) -> Iterator[BinaryIO]:
+        """The original's bytes as a stream."""
+        with self._storage.read(record.sha256) as stream:
+            yield stream
+
+    def _learn(self, record: ImageRecord | None, otherwise: str, digest: str | None = None) -> ImageRecord:
+        if record is None:
+            raise ImageNotFound(otherwise)
+        self._cache.publish(record, mark=mark_identity(record), sums=[digest] if digest else [])
+        return record
+
+    def _render(self, wanted: Wanted) -> Picture:
+        with contextlib.ExitStack() as stack:
+            source = stack.enter_context(self._fetch(wanted.record))
+            mark = self._mark(wanted.mark, wanted.rendition, stack) if wanted.mark else None
+            return self._renderer.render(source, wanted.record.facts, wanted.rendition, mark)
+
+    @contextlib.contextmanager
+    def _fetch(self, record: ImageRecord) -> Iterator[Path]:
+        """The original as a file. One of another length is a fault of the store, not of the picture,
+        and some decoders would show half of it (promises §21)."""
+        with self._storage.fetch(record.sha256) as path:
+            if path.stat().st_size != record.size:
+                raise StorageUnavailable("the stored original has another length than its record")
+            yield path
+
+    def _mark(self, mark: ImageRecord, wish: Rendition, stack: contextlib.ExitStack) -> Mark:
+        """The watermark with every default settled: the request's word, then the mark's own."""
+        own = MarkDefaults.of(mark)
+        path = stack.enter_context(self._fetch(mark))
+        return Mark(
+            path,
+            mark.facts,
+            wish.watermark_position or own.position,
+            own.opacity if wish.watermark_opacity is None else wish.watermark_opacity,
+            own.scale if wish.watermark_scale is None else wish.watermark_scale,
+            own.margin if wish.watermark_margin is None else wish.watermark_margin,
+        )

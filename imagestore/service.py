@@ -1,0 +1,182 @@
+"""The use cases, wired: what an entrance (the API, a worker, a command) holds in its hand."""
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import closing
+from dataclasses import dataclass
+
+from imagestore.cache import Cache
+from imagestore.catalog import Catalog
+from imagestore.errors import ImagestoreError
+from imagestore.jobqueue import JobQueue
+from imagestore.reading import Reads
+from imagestore.render import Renderer, import_engines
+from imagestore.settings import Settings
+from imagestore.spool import Spool
+from imagestore.storage import Storage, open_storage
+from imagestore.taskcatalog import TaskCatalog
+from imagestore.tasks import Tasks
+from imagestore.workshop import Workshop, open_fetcher
+from imagestore.writing import Writes
+
+__all__ = ["ImageStore", "prepare_database", "prepare_for_jobs"]
+
+log = logging.getLogger(__name__)
+
+DEBT_INTERVAL_S = 0.5
+"""How often a process that owes the cache a record tries to pay."""
+
+DEBT_PATROL_ROUNDS = 20
+"""Every so many intervals debts of processes that died are looked for too."""
+
+READY_TIMEOUT_S = 1.0
+"""How long each dependency may take to answer a readiness check (promises §22)."""
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """The image store of one process."""
+
+    settings: Settings
+    spool: Spool
+    reads: Reads
+    writes: Writes
+    tasks: Tasks
+    workshop: Workshop
+    _catalog: Catalog
+    _task_catalog: TaskCatalog
+    _queue: JobQueue
+    _storage: Storage
+    _cache: Cache
+    _renderer: Renderer
+    _stopping: threading.Event
+    _for_one_job: bool
+
+    @classmethod
+    def open(cls, settings: Settings, *, for_one_job: bool = False) -> "ImageStore":
+        """Connect everything; call it after any fork.
+
+        `for_one_job`: this process lives for one job, and is a fork of one that called
+        `prepare_for_jobs`; its decoders are forks of itself then.
+
+        Raises:
+            ValueError: a URL of the settings cannot be used; the message names the variable.
+            RuntimeError: the engines are not safe to use on this machine.
+        """
+        storage = open_storage(settings.storage_url, spool_dir=settings.spool_dir)
+        catalog = Catalog(settings.database_url, pool_size=settings.database_pool)
+        cache = Cache(
+            settings.redis_url,
+            record_ttl_s=settings.record_ttl_s,
+            picture_ttl_s=settings.cache_ttl_s,
+            fields_max=settings.cache_fields_max,
+        )
+        renderer = Renderer(
+            engine=settings.image_engine,
+            processes=settings.render_processes,
+            limits=settings.limits,
+            encoding=settings.encoding,
+            queue=settings.render_queue,
+            queue_timeout_s=settings.render_queue_timeout_s,
+            scratch=settings.data_dir / "run" / "scratch",
+            slots=settings.data_dir / "run" / "slots",
+            start_method="fork" if for_one_job else "forkserver",
+        )
+        reads = Reads(settings, catalog, storage, cache, renderer)
+        task_catalog = TaskCatalog(
+            settings.database_url, lease_s=settings.task_lease_s, pool_size=settings.database_pool
+        )
+        queue = JobQueue(settings.queue_url)
+        tasks = Tasks(task_catalog, queue, storage, settings.presets)
+        writes = Writes(catalog, storage, cache, renderer, announce=tasks.render_presets_later)
+        spool = Spool(settings.spool_dir)
+        workshop = Workshop.open(settings, task_catalog, queue, catalog, storage, spool, reads, writes)
+        store = cls(
+            settings=settings,
+            spool=spool,
+            reads=reads,
+            writes=writes,
+            tasks=tasks,
+            workshop=workshop,
+            _catalog=catalog,
+            _task_catalog=task_catalog,
+            _queue=queue,
+            _storage=storage,
+            _cache=cache,
+            _renderer=renderer,
+            _stopping=threading.Event(),
+            _for_one_job=for_one_job,
+        )
+        if not for_one_job:
+            threading.Thread(target=store._pay_debts, name="debts", daemon=True).start()
+        return store
+
+    def prepare(self) -> None:
+        """Create what a first start needs (tables), and check that the engines refuse what they must."""
+        self._catalog.prepare()
+        self._renderer.check()
+
+    def health(self) -> dict[str, bool]:
+        """Whether `database`, `storage` and `cache` answer, each within a second."""
+        checks = {"database": self._catalog.check, "storage": self._storage.check, "cache": self._check_cache}
+        pool = ThreadPoolExecutor(len(checks), thread_name_prefix="health")
+        try:
+            futures = {name: pool.submit(check) for name, check in checks.items()}
+            wait_for(futures.values(), timeout=READY_TIMEOUT_S)
+            return {name: future.done() and future.exception() is None for name, future in futures.items()}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Stop the children and let go of every connection."""
+        self._stopping.set()
+        if not self._for_one_job:
+            # Waits 0.08 s for the decoders to end (measured 2026-11). A process that ends now takes
+            # them with it (decoder.py), and the next one removes their folder.
+            self._renderer.close()
+        self.workshop.close()
+        self._queue.close()
+        self._task_catalog.close()
+        self._cache.close()
+        self._storage.close()
+        self._catalog.close()
+
+    def _check_cache(self) -> None:
+        if not self._cache.check():
+            raise ConnectionError("the cache does not answer")
+
+    def _pay_debts(self) -> None:
+        rounds, agreed = 0, False
+        while not self._stopping.wait(DEBT_INTERVAL_S):
+            try:
+                agreed = agreed or self.reads.agree_with_cache()
+                settled = self.writes.settle_debts(always=rounds % DEBT_PATROL_ROUNDS == 0)
+                if settled:
+                    log.info("told the cache of %d records that changed while it was away", settled)
+            except ImagestoreError as error:
+                log.warning("cannot look for owed records: %s", error.detail)
+            rounds += 1
+
+
+def prepare_database(settings: Settings) -> None:
+    """Create or change tables as this version needs them; of many that call it at once, one does.
+
+    Raises:
+        DatabaseUnavailable: it does not answer.
+    """
+    with closing(Catalog(settings.database_url, pool_size=1)) as catalog:
+        catalog.prepare()
+
+
+def prepare_for_jobs(settings: Settings) -> None:
+    """Do once what every fork of this process would do again: import the engines and what the store
+    of originals needs, and read the certificate authorities (50 ms, measured 2026-11).
+
+    Raises:
+        ValueError: a URL of the settings, or FETCH_ALLOW, cannot be used.
+    """
+    import_engines(settings.image_engine)
+    open_storage(settings.storage_url, spool_dir=settings.spool_dir).close()
+    open_fetcher(settings)

@@ -1,0 +1,139 @@
+"""The sweeper: sends jobs for tasks whose time has come, and finds tasks whose job was lost.
+
+One at a time over all workers. It looks only at rows that are due, so that a million waiting tasks
+cost it nothing.
+"""
+
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import urlsplit
+
+from imagestore.errors import ImagestoreError
+from imagestore.jobqueue import CALL_BACK, CALLBACKS, DOWNLOADS, PICTURES, WORK, Job, JobQueue
+from imagestore.taskcatalog import Due, TaskCatalog
+from imagestore.taskrecords import Ended
+from imagestore.tasks import FEED, queue_of
+
+log = logging.getLogger(__name__)
+
+OFFICE_S = 5
+"""After this long without a word from the sweeper another worker's takes over."""
+
+BUSY_PAUSE_S = 0.2
+IDLE_PAUSE_S = 1.0
+
+MAX_DEATHS = 3
+"""A task that ended this many workers is not tried again (promises §18)."""
+
+
+class Sweeper:
+    """Keeps the queues fed. `per_host` jobs of one host are queued or at work at most, so that a
+    slow host holds up nobody else."""
+
+    def __init__(self, catalog: TaskCatalog, queue: JobQueue, *, per_host: int) -> None:
+        self._catalog = catalog
+        self._queue = queue
+        self._per_host = per_host
+        self._name = secrets.token_hex(8)
+        self._missing: set[int] = set()
+        self._missing_now: set[int] = set()
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Sweep until `stopped` says so, whatever else is away meanwhile."""
+        while not stopped():
+            busy = False
+            try:
+                busy = self.round() > 0
+            except ImagestoreError as error:
+                log.warning("cannot sweep now: %s", error.detail)
+            except Exception:
+                log.exception("a bug in the sweeper")
+            time.sleep(BUSY_PAUSE_S if busy else IDLE_PAUSE_S)
+
+    def round(self) -> int:
+        """Sweep once, if it is this sweeper's turn; how many jobs were sent.
+
+        Raises:
+            DatabaseUnavailable, QueueUnavailable
+        """
+        if not self._queue.hold("sweeper", self._name, OFFICE_S):
+            return 0
+        return self._feed() + self._call_back()
+
+    def _feed(self) -> int:
+        room = {name: FEED - self._queue.length(name) for name in (DOWNLOADS, PICTURES)}
+        busy = Counter(self._catalog.busy_hosts())
+        self._missing, self._missing_now = self._missing_now, set()
+        sent, full = 0, None
+        while max(room.values()) > 0 and full != (full := self._full(busy)):
+            chosen = self._choose(self._catalog.due(2 * FEED, without_hosts=full), room, busy)
+            self._send(chosen)
+            sent += len(chosen)
+        return sent
+
+    def _full(self, busy: Counter[str]) -> set[str]:
+        """Hosts that get no further job now."""
+        return {host for host, count in busy.items() if host and count >= self._per_host}
+
+    def _choose(self, due: Sequence[Due], room: dict[str, int], busy: Counter[str]) -> list[Due]:
+        """Those of the due tasks that get a job now; takes them off `room`."""
+        queued = [one for one in due if one.queued and not one.claim]
+        present = self._present(queued)
+        # A job that a worker has just taken is not in the queue either; so it must be missing twice.
+        missing = {one.id for one in queued} - present
+        lost = missing & self._missing
+        self._missing_now |= missing
+        self._catalog.mark_queued([one.id for one in queued if one.id in present])
+        chosen = []
+        for one in due:
+            if one.claim:
+                self._bury(one)
+                continue
+            if one.queued and one.id not in lost:
+                continue
+            if one.queued:
+                log.warning("the job of task_id=%d was lost; it is queued again", one.id)
+            elif one.host and busy[one.host] >= self._per_host:
+                continue
+            else:
+                busy[one.host] += 1
+            if room[queue_of(one.kind)] > 0:
+                room[queue_of(one.kind)] -= 1
+                chosen.append(one)
+        return chosen
+
+    def _present(self, queued: Iterable[Due]) -> set[int]:
+        present: set[int] = set()
+        for name in {queue_of(one.kind) for one in queued}:
+            present |= self._queue.numbers(name, WORK)
+        return present
+
+    def _send(self, chosen: Sequence[Due]) -> None:
+        # The row first: a job that is faster than we are must find that it was queued.
+        self._catalog.mark_queued([one.id for one in chosen])
+        for name in (PICTURES, DOWNLOADS):
+            jobs = [Job(WORK, one.id, one.host) for one in chosen if queue_of(one.kind) == name]
+            self._queue.send(name, jobs)
+
+    def _bury(self, one: Due) -> None:
+        """A worker went silent in the middle of this task."""
+        if one.deaths + 1 < MAX_DEATHS:
+            if self._catalog.release(one):
+                log.warning("the worker of task_id=%d is gone; it starts over", one.id)
+            return
+        poison = Ended("failed", "poison", f"{MAX_DEATHS} workers ended in the middle of this task")
+        if self._catalog.end_dead(one, poison):
+            log.error("task_id=%d ended %d workers and is not tried again", one.id, MAX_DEATHS)
+
+    def _call_back(self) -> int:
+        due = self._catalog.callbacks.due(FEED)
+        if not due:
+            return 0
+        present = self._queue.numbers(CALLBACKS, CALL_BACK)
+        self._catalog.callbacks.mark_queued([task_id for task_id, _ in due])
+        jobs = [Job(CALL_BACK, number, urlsplit(url).netloc) for number, url in due if number not in present]
+        self._queue.send(CALLBACKS, jobs)
+        return len(jobs)

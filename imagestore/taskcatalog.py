@@ -1,0 +1,291 @@
+"""The tasks, in the same database as the images: the truth that the queue is repaired from.
+
+A task with the flag `created` always has a `due_time`, and is in one of three states: it waits
+(`queued_time` is NULL), a job for it is in the queue (`queued_time`), or a job works on it
+(`claim`). Whatever happens to the job, `due_time` comes and the sweeper looks at it.
+"""
+
+import dataclasses
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import peewee
+
+from imagestore.database import Connection, Database
+from imagestore.errors import KeyConflict, TaskNotFound
+from imagestore.models import ImageTask
+from imagestore.taskcallbacks import CallbackStates
+from imagestore.taskrecords import Again, Ended, NewTask, TaskRecord
+from imagestore.taskrows import (
+    TaskTable,
+    chosen,
+    cut,
+    ending,
+    flag_ext,
+    held,
+    md5_of,
+    moment,
+    new_values,
+    start_over,
+)
+
+QUEUED_LEASES = 1.5
+"""A job may wait this many leases in the queue before the sweeper looks whether it is still there."""
+
+_ROWS_PER_QUERY = 500
+_RACES = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Due:
+    """A task that the sweeper must look at: `queued` a job was sent, `claimed` a job began."""
+
+    id: int
+    kind: str
+    host: str
+    queued: bool
+    claim: str | None
+    deaths: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Taken:
+    """A line of a batch that is a task now, or was one already; `url` is that of the task."""
+
+    line: int
+    id: int
+    url: str
+
+
+class TaskCatalog(TaskTable):
+    """The rows of `image_task`; `Catalog.prepare` makes the table. Raises as `Catalog` does.
+
+    A claim without a heartbeat for `lease_s` seconds belongs to a worker that is gone.
+    """
+
+    def __init__(self, url: str, *, lease_s: float = 20, pool_size: int = 4, timeout_s: float = 2) -> None:
+        super().__init__(Database(url, pool_size=pool_size, timeout_s=timeout_s))
+        self.lease_s = lease_s
+        self._lease = timedelta(seconds=lease_s)
+        self.callbacks = CallbackStates(self._database, queued_for=QUEUED_LEASES * self._lease)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    # Tasks come.
+
+    def insert(self, task: NewTask, *, queued: bool) -> TaskRecord:
+        """A new task; `queued` if the caller sends a job for it at once."""
+        values = self._new_row(task, moment(), queued)
+        task_id = int(self._database.write(ImageTask.insert(values).execute))
+        record = self.by_id(task_id)
+        if record is None:
+            raise missing(task_id)
+        return record
+
+    def insert_lines(
+        self, batch: str, tasks: Mapping[int, NewTask], *, queued: bool
+    ) -> tuple[list[Taken], list[int]]:
+        """A task for each line of a batch, but for lines that have one already.
+
+        Gives all of them in the order of lines, and the ids of those that are new. `batch` is 32
+        characters that name the batch.
+        """
+        for _ in range(_RACES - 1):
+            try:
+                return self._insert_lines(batch, tasks, queued)
+            except KeyConflict:
+                # The same batch comes in twice at once; what the other one took is there now.
+                continue
+        return self._insert_lines(batch, tasks, queued)
+
+    def _insert_lines(
+        self, batch: str, tasks: Mapping[int, NewTask], queued: bool
+    ) -> tuple[list[Taken], list[int]]:
+        lines = sorted(tasks)
+        of_batch = (ImageTask.batch == batch) & ImageTask.line.between(lines[0], lines[-1])
+        select = ImageTask.select(ImageTask.line, ImageTask.id, ImageTask.url).where(of_batch).tuples()
+
+        def work(database: Connection) -> tuple[list[Taken], list[int]]:
+            there = {line for line, _, _ in select.clone().execute(database)}
+            now = moment()
+            rows = [
+                {**self._new_row(tasks[line], now, queued), "batch": batch, "line": line}
+                for line in lines
+                if line not in there
+            ]
+            for start in range(0, len(rows), _ROWS_PER_QUERY // 10):
+                ImageTask.insert_many(rows[start : start + _ROWS_PER_QUERY // 10]).execute(database)
+            rows_there = sorted(select.clone().execute(database))
+            taken = [Taken(*row) for row in rows_there if row[0] in tasks]
+            return taken, [one.id for one in taken if one.line not in there]
+
+        return self._database.write(work)
+
+    # Tasks are looked at.
+
+    def page(
+        self,
+        *,
+        flag: str | None,
+        problem: str | None,
+        domains: Collection[str],
+        after: int,
+        limit: int,
+    ) -> list[TaskRecord]:
+        """Up to `limit` tasks with an id above `after`, in the order of ids; no `domains` are all."""
+        where = (ImageTask.id > after) & chosen(flag, problem, domains)
+        return self._records(where, limit=limit)
+
+    def counts(self, domains: Collection[str]) -> list[tuple[str, str | None, int]]:
+        """Flag, problem (of tasks that ended) and number of tasks, for each pair that there is."""
+        problem = peewee.Case(None, [(ImageTask.flag == "created", None)], ImageTask.problem)
+        query = ImageTask.select(ImageTask.flag, problem, peewee.fn.COUNT(ImageTask.id))
+        query = query.where(chosen(None, None, domains)).group_by(ImageTask.flag, problem).tuples()
+        return [(flag, word, int(count)) for flag, word, count in self._all(query)]
+
+    def last_fetch(self, url: str, domain: str, dkey: str | None) -> TaskRecord | None:
+        """The newest task that stored a picture from this URL under this name."""
+        where = (ImageTask.url_md5 == md5_of(url)) & (ImageTask.url == url) & (ImageTask.domain == domain)
+        where &= ImageTask.dkey.is_null() if dkey is None else ImageTask.dkey == dkey
+        where &= ImageTask.flag.in_(["succeed", "warning"]) & ImageTask.image_id.is_null(False)
+        return next(iter(self._records(where, limit=1, newest=True)), None)
+
+    def needed(self, sha256s: Sequence[str]) -> set[str]:
+        """Which of these originals an upload that has not ended is waiting for."""
+        found: set[str] = set()
+        for start in range(0, len(sha256s), _ROWS_PER_QUERY):
+            some = ImageTask.sha256.in_(list(sha256s[start : start + _ROWS_PER_QUERY]))
+            query = ImageTask.select(ImageTask.sha256).where(some & (ImageTask.flag == "created"))
+            found.update(sha256 for (sha256,) in self._all(query.distinct().tuples()))
+        return found
+
+    # A job works on a task.
+
+    def claim(self, task_id: int) -> tuple[TaskRecord, str] | None:
+        """The task, and the word that proves that it is ours; None if it is not for us.
+
+        Of all jobs that try, one gets it, and only once for each time that it was queued.
+        """
+        word = secrets.token_hex(8)
+        free = ImageTask.claim.is_null() & ImageTask.queued_time.is_null(False)
+        now = moment()
+        taken = self._update(
+            (ImageTask.id == task_id) & (ImageTask.flag == "created") & free,
+            claim=word,
+            due_time=now + self._lease,
+            attempts=ImageTask.attempts + 1,
+            update_time=now,
+        )
+        record = self.by_id(task_id) if taken else None
+        return (record, word) if record else None
+
+    def beat(self, task_id: int, claim: str) -> bool:
+        """The worker lives; False when the claim was lost."""
+        return self._update(held(task_id, claim), due_time=moment() + self._lease) == 1
+
+    def end(self, task: TaskRecord, claim: str, ended: Ended, duration_ms: int) -> bool:
+        """The task has ended; False when the claim was lost."""
+        now = moment()
+        changes = {
+            **ending(ended, now, has_callback=task.callback is not None),
+            "image_id": ended.image_id,
+            "sha256": ended.sha256 or task.sha256,
+            "duration_ms": duration_ms,
+            "final_url": ended.fetch.final_url,
+            "etag": cut(ended.fetch.etag, 512),
+            "last_modified": cut(ended.fetch.last_modified, 64),
+        }
+        return self._update(held(task.id, claim), **changes) == 1
+
+    def put_back(self, task_id: int, claim: str, again: Again, duration_ms: int) -> bool:
+        """The task waits for its next attempt; False when the claim was lost."""
+        now = moment()
+        changes: dict[str, Any] = {"queued_time": None, "claim": None, "update_time": now}
+        changes["due_time"] = now + timedelta(seconds=again.delay_s)
+        if again.counts:
+            changes |= {"problem": again.problem, "flag_ext": flag_ext(again), "duration_ms": duration_ms}
+        else:
+            changes["attempts"] = ImageTask.attempts - 1
+        return self._update(held(task_id, claim), **changes) == 1
+
+    def note_progress(self, task_id: int, claim: str, progress: Mapping[str, Any]) -> bool:
+        """How far a task of many steps has come; False when the claim was lost."""
+        return self._update(held(task_id, claim), progress=progress, update_time=moment()) == 1
+
+    # The sweeper's part.
+
+    def due(self, limit: int, *, without_hosts: Collection[str] = ()) -> list[Due]:
+        """Up to `limit` tasks whose time has come, the longest overdue first."""
+        where = (ImageTask.flag == "created") & (ImageTask.due_time <= moment())
+        if without_hosts:
+            # What has a job already must be looked at, whatever its host.
+            where &= ImageTask.host.not_in(list(without_hosts)) | ImageTask.queued_time.is_null(False)
+        columns = (ImageTask.id, ImageTask.kind, ImageTask.host, ImageTask.queued_time)
+        query = ImageTask.select(*columns, ImageTask.claim, ImageTask.deaths).where(where)
+        rows = self._all(query.order_by(ImageTask.due_time, ImageTask.id).limit(limit).tuples())
+        return [
+            Due(id, kind, host, queued is not None, claim, n) for id, kind, host, queued, claim, n in rows
+        ]
+
+    def busy_hosts(self) -> dict[str, int]:
+        """How many tasks of each host are queued or worked on."""
+        in_flight = (ImageTask.flag == "created") & ImageTask.queued_time.is_null(False)
+        query = ImageTask.select(ImageTask.host, peewee.fn.COUNT(ImageTask.id)).where(in_flight)
+        return {host: int(count) for host, count in self._all(query.group_by(ImageTask.host).tuples())}
+
+    def mark_queued(self, task_ids: Sequence[int]) -> None:
+        """A job is in the queue for these tasks, or will be in a moment; a claim is left alone."""
+        now = moment()
+        where = ImageTask.id.in_(list(task_ids)) & (ImageTask.flag == "created") & ImageTask.claim.is_null()
+        self._update(where, queued_time=now, due_time=now + QUEUED_LEASES * self._lease)
+
+    def release(self, due: Due) -> bool:
+        """Take a dead worker's claim away, so that the task waits again; False if it is not as seen."""
+        where = held(due.id, due.claim or "") & (ImageTask.due_time <= moment())
+        now = moment()
+        changes = {"claim": None, "queued_time": None, "deaths": due.deaths + 1}
+        return self._update(where, **changes, due_time=now, update_time=now) == 1
+
+    def end_dead(self, due: Due, ended: Ended) -> bool:
+        """The same, but the task ends."""
+        where = held(due.id, due.claim or "") & (ImageTask.due_time <= moment())
+        has_callback = peewee.Case(None, [(ImageTask.callback.is_null(), None)], "waiting")
+        changes = ending(ended, moment(), has_callback=True) | {"callback_flag": has_callback}
+        return self._update(where, **changes, deaths=due.deaths + 1) == 1
+
+    # People change their minds.
+
+    def retry(self, task_id: int) -> bool:
+        """Let a failed task start over; False if it has not failed."""
+        return self._update((ImageTask.id == task_id) & (ImageTask.flag == "failed"), **start_over()) == 1
+
+    def retry_all(self, *, problem: str | None, domains: Collection[str], limit: int) -> int:
+        """Up to `limit` failed tasks start over; how many did."""
+        query = ImageTask.select(ImageTask.id).where(chosen("failed", problem, domains))
+        query = query.order_by(ImageTask.id).limit(limit).tuples()
+        ids = [task_id for (task_id,) in self._all(query)]
+        changed = 0
+        for start in range(0, len(ids), _ROWS_PER_QUERY):
+            some = ImageTask.id.in_(ids[start : start + _ROWS_PER_QUERY])
+            changed += self._update(some & (ImageTask.flag == "failed"), **start_over())
+        return changed
+
+    def remove_waiting(self, task_id: int) -> bool:
+        """Remove a task that no job works on and that has not ended; False if there is none."""
+        where = (ImageTask.id == task_id) & (ImageTask.flag == "created") & ImageTask.claim.is_null()
+        return bool(self._database.write(ImageTask.delete().where(where).execute))
+
+    def _new_row(self, task: NewTask, now: datetime, queued: bool) -> dict[str, Any]:
+        row = {"queued_time": None, "due_time": now}
+        if queued:
+            row = {"queued_time": now, "due_time": now + QUEUED_LEASES * self._lease}
+        return {**new_values(task, now), **row}
+
+
+def missing(task_id: int) -> TaskNotFound:
+    """The error for a number that no task has."""
+    return TaskNotFound(f"no task has id {task_id}")

@@ -1,0 +1,144 @@
+"""How tasks are written in rows of `image_task`; only the task catalog uses this."""
+
+import dataclasses
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from imagestore.database import Database
+from imagestore.models import ImageTask
+from imagestore.taskrecords import Again, Callback, Ended, Fetch, Flag, NewTask, TaskRecord
+
+
+class TaskTable:
+    """The table, with what all who change it have in common."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def by_id(self, task_id: int) -> TaskRecord | None:
+        """The task with that number."""
+        return next(iter(self._records(ImageTask.id == task_id, limit=1)), None)
+
+    def _update(self, where: Any, **changes: Any) -> int:
+        query = ImageTask.update(**changes).where(where)
+        return int(self._database.write(lambda database: query.execute(database)))
+
+    def _records(self, where: Any, *, limit: int, newest: bool = False) -> list[TaskRecord]:
+        order = ImageTask.id.desc() if newest else ImageTask.id
+        query = ImageTask.select().where(where).order_by(order).limit(limit).dicts()
+        return [record_of(row) for row in self._all(query)]
+
+    def _all(self, query: Any) -> list[Any]:
+        return self._database.read(lambda database: list(query.execute(database)))
+
+
+_SAME = tuple(
+    field.name
+    for field in dataclasses.fields(TaskRecord)
+    if field.name not in ("fetch", "delivery", "overwrite")
+)
+"""Columns that the record has under the same name."""
+
+
+def record_of(row: Mapping[str, Any]) -> TaskRecord:
+    """A row as the value that travels."""
+    flag = row["callback_flag"]
+    return TaskRecord(
+        **{name: row[name] for name in _SAME},
+        overwrite=bool(row["overwrite"]),
+        fetch=Fetch(row["final_url"], row["etag"], row["last_modified"]),
+        delivery=Callback(flag, row["callback_attempts"], row["callback_problem"]) if flag else None,
+    )
+
+
+def new_values(task: NewTask, now: datetime) -> dict[str, Any]:
+    """The columns of a new row, but for its state in the queue."""
+    return {
+        "kind": task.kind,
+        "domain": task.domain,
+        "dkey": task.dkey,
+        "url": task.url,
+        "url_md5": md5_of(task.url),
+        "host": task.host,
+        "page_url": task.page_url,
+        "metadata": task.metadata or {},
+        "overwrite": task.overwrite,
+        "callback": task.callback,
+        "sha256": task.sha256,
+        "flag": "created",
+        "attempts": 0,
+        "deaths": 0,
+        "progress": {},
+        "callback_attempts": 0,
+        "callback_queued": False,
+        "create_time": now,
+        "update_time": now,
+    }
+
+
+def ending(ended: Ended, now: datetime, *, has_callback: bool) -> dict[str, Any]:
+    """The columns of a task that ends now, and whose callback, if it has one, waits."""
+    flag: Flag = ended.flag
+    return {
+        "flag": flag,
+        "problem": ended.problem,
+        "flag_ext": ended.flag_ext,
+        "claim": None,
+        "queued_time": None,
+        "due_time": None,
+        "callback_flag": "waiting" if has_callback else None,
+        "callback_due": now,
+        "callback_attempts": 0,
+        "callback_problem": None,
+        "callback_queued": False,
+        "update_time": now,
+        "end_time": now,
+    }
+
+
+def start_over() -> dict[str, Any]:
+    """The columns of a failed task that is to be tried again."""
+    now = moment()
+    changes: dict[str, Any] = {"flag": "created", "attempts": 0, "deaths": 0, "due_time": now}
+    changes |= {"claim": None, "queued_time": None, "callback_flag": None, "callback_due": None}
+    return changes | {"update_time": now, "end_time": None}
+
+
+def chosen(flag: str | None, problem: str | None, domains: Collection[str]) -> Any:
+    """The rows that a client asks for; None and no domains leave the choice open."""
+    where = ImageTask.id > 0
+    if flag is not None:
+        where &= ImageTask.flag == flag
+    if problem is not None:
+        where &= ImageTask.problem == problem
+    if domains:
+        where &= ImageTask.domain.in_(list(domains))
+    return where
+
+
+def held(task_id: int, claim: str) -> Any:
+    """The row, as long as the claim on it holds."""
+    return (ImageTask.id == task_id) & (ImageTask.claim == claim) & (ImageTask.flag == "created")
+
+
+def flag_ext(again: Again) -> str | None:
+    """Why the last try did not end the task."""
+    return f"{again.problem}: {again.sentence[:500]}" if again.problem else None
+
+
+def cut(text: str | None, length: int) -> str | None:
+    """An entity tag that was cut would never match again."""
+    return text if text is not None and len(text) <= length else None
+
+
+def md5_of(url: str) -> str:
+    """The form of a URL that an index can hold."""
+    return hashlib.md5(url.encode(), usedforsecurity=False).hexdigest()
+
+
+def moment() -> datetime:
+    """Now, in whole milliseconds, as the database gives it back."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,0 +1,278 @@
+"""The write side: upload, replace, edit, delete.
+
+The order is what keeps the promises. Storing: the file is durable before its row is. Changing or
+removing a row: its cached record is barred first, so that nobody can put the old one back while
+the change is under way; if the cache cannot be reached, the row notes in the same transaction
+that a record is owed, and `settle_debts` pays when the cache is back.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from imagestore.cache import Cache
+from imagestore.catalog import Catalog
+from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
+from imagestore.identity import MarkDefaults, mark_identity
+from imagestore.names import WATERMARK_DOMAIN
+from imagestore.probe import sniff
+from imagestore.records import Facts, ImageRecord, Spooled
+from imagestore.render import Renderer
+from imagestore.storage import Storage
+from imagestore.strictjson import merge_patch
+
+log = logging.getLogger(__name__)
+
+REV_OF_THE_GONE = 2**53
+"""Newer than any record: numbers of deleted images are never used again."""
+
+MAX_RACES = 5
+"""How often a create-or-replace starts over when others change the same name meanwhile."""
+
+Precondition = Callable[[ImageRecord | None], None]
+"""Raises PreconditionFailed unless the image is as the caller expects it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a write did, and the image as it is now."""
+
+    record: ImageRecord
+    outcome: Literal["created", "replaced", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A body that is stored and known to be a whole picture."""
+
+    spooled: Spooled
+    facts: Facts
+    image_metadata: Mapping[str, Any]
+
+
+class Writes:
+    """Everything that changes what is stored."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        storage: Storage,
+        cache: Cache,
+        renderer: Renderer,
+        announce: Callable[[ImageRecord], object] = lambda record: None,
+    ) -> None:
+        """`announce` is told of every image that has new bytes."""
+        self._announce = announce
+        self._catalog = catalog
+        self._storage = storage
+        self._cache = cache
+        self._renderer = renderer
+        self._owing = True
+
+    def upload(
+        self,
+        spooled: Spooled,
+        domain: str,
+        dkey: str | None,
+        user_metadata: Mapping[str, Any] | None,
+        *,
+        overwrite: bool = False,
+        precondition: Precondition | None = None,
+        truncated_too: bool = False,
+    ) -> Stored:
+        """Store a picture under a name, or under one made from its hash.
+
+        The same bytes under the same name again change nothing (but new `user_metadata` is taken
+        with `overwrite`). With `truncated_too` a picture that is cut short and can be shown is
+        stored too, with `truncated` in its image metadata.
+
+        Raises:
+            KeyConflict: the name holds other bytes and `overwrite` is not given.
+            UnsupportedMediaType, RejectedImage, InvalidParameter, PreconditionFailed, Unavailable,
+            InsufficientStorage
+        """
+        _check_mark(domain, user_metadata)
+        accepted: _Accepted | None = None
+        for _ in range(MAX_RACES):
+            existing = self._catalog.by_key(domain, dkey) if dkey else None
+            if precondition:
+                precondition(existing)
+            if existing and existing.sha256 != spooled.content.sha256 and not overwrite:
+                raise KeyConflict(f"{domain}/{dkey} holds another picture; send overwrite=1 to replace it")
+            accepted = accepted or self._accept(spooled, truncated_too)
+            dkey = dkey or f"{spooled.content.sha256}.{accepted.facts.format}"
+            try:
+                if existing is None:
+                    return self._create(accepted, domain, dkey, user_metadata)
+                return self._overwrite(existing, accepted, user_metadata if overwrite else None, precondition)
+            except (KeyConflict, ImageNotFound):
+                # Somebody took or freed the name since we looked; look again.
+                continue
+        raise KeyConflict(f"{domain}/{dkey} is being changed by others; try again")
+
+    def replace(
+        self,
+        image_id: int,
+        spooled: Spooled,
+        user_metadata: Mapping[str, Any] | None,
+        *,
+        precondition: Precondition | None = None,
+    ) -> Stored:
+        """Put other bytes in the place of an image's present ones; its id and name stay.
+
+        Raises:
+            ImageNotFound: there is no such image; further as `upload`.
+        """
+        existing = self._existing(image_id, precondition)
+        _check_mark(existing.domain, user_metadata)
+        return self._overwrite(existing, self._accept(spooled), user_metadata, precondition)
+
+    def edit(
+        self, image_id: int, patch: dict[str, Any], *, precondition: Precondition | None = None
+    ) -> ImageRecord:
+        """Lay a JSON merge patch (RFC 7396) over an image's user metadata.
+
+        Raises:
+            ImageNotFound, PreconditionFailed, InvalidRequest, InvalidParameter
+        """
+        for attempt in range(MAX_RACES):
+            existing = self._existing(image_id, precondition)
+            metadata = merge_patch(dict(existing.user_metadata), patch)
+            _check_mark(existing.domain, metadata)
+            barred = self._cache.bar(existing.id, existing.rev + 1)
+            try:
+                # Always guarded: a merge into metadata that changed meanwhile would undo that change.
+                record = self._catalog.update_user_metadata(
+                    existing.id, metadata, expected_rev=existing.rev, owe=self._owe(barred)
+                )
+            except PreconditionFailed:
+                if precondition or attempt == MAX_RACES - 1:
+                    raise
+            else:
+                self._publish(record)
+                return record
+        raise AssertionError("the last attempt returns or raises")
+
+    def delete(self, image_id: int, *, precondition: Precondition | None = None) -> ImageRecord:
+        """Remove an image; gives it as it was. Its file stays until a collection finds it unneeded.
+
+        Raises:
+            ImageNotFound, PreconditionFailed
+        """
+        existing = self._existing(image_id, precondition)
+        barred = self._cache.bar(existing.id, existing.rev + 1)
+        expected = existing.rev if precondition else None
+        record = self._catalog.delete(existing.id, expected_rev=expected, owe=self._owe(barred))
+        self._cache.bury(record.id, REV_OF_THE_GONE)
+        self._forget_unused(record.sha256)
+        log.info("deleted image_id=%d domain=%s sha256=%s", record.id, record.domain, record.sha256)
+        return record
+
+    def delete_named(
+        self, domain: str, dkey: str, *, precondition: Precondition | None = None
+    ) -> ImageRecord:
+        """Remove the image of that name; raises as `delete`."""
+        existing = self._catalog.by_key(domain, dkey)
+        if existing is None:
+            raise ImageNotFound(f"no image is named {domain}/{dkey}")
+        return self.delete(existing.id, precondition=precondition)
+
+    def settle_debts(self, *, always: bool = False) -> int:
+        """Publish what the cache should have been told while it was away; gives how many records.
+
+        Cheap when there is nothing to do: without `always` it looks into the database only after
+        this process itself noted a debt.
+        """
+        if not (self._owing or always):
+            return 0
+        settled = 0
+        for debt in self._catalog.debts(1000):
+            record = self._catalog.by_id(debt.image_id)
+            if not (self._publish(record) if record else self._cache.bury(debt.image_id, REV_OF_THE_GONE)):
+                return settled
+            self._catalog.settle(debt)
+            settled += 1
+        self._owing = False
+        return settled
+
+    def _accept(self, spooled: Spooled, truncated_too: bool = False) -> _Accepted:
+        """Check a body and make it durable. Bytes that are stored already were checked then."""
+        sniff(spooled.head)
+        known = self._catalog.by_sum(spooled.content.sha256)
+        if known and (truncated_too or not known.image_metadata.get("truncated")):
+            facts, image_metadata = known.facts, known.image_metadata
+        else:
+            facts, seen = self._renderer.inspect(spooled.path, truncated_too=truncated_too)
+            told = {"frames": facts.frames, "orientation": facts.orientation, "alpha": facts.alpha}
+            image_metadata = {**told, **seen}
+        self._storage.put(spooled.content.sha256, spooled.path)
+        return _Accepted(spooled, facts, image_metadata)
+
+    def _create(
+        self, accepted: _Accepted, domain: str, dkey: str, user_metadata: Mapping[str, Any] | None
+    ) -> Stored:
+        record = self._catalog.insert(
+            domain,
+            dkey,
+            accepted.spooled.content,
+            accepted.facts,
+            accepted.image_metadata,
+            user_metadata or {},
+        )
+        self._publish(record)
+        self._announce(record)
+        log.info("stored image_id=%d domain=%s sha256=%s", record.id, domain, record.sha256)
+        return Stored(record, "created")
+
+    def _overwrite(
+        self,
+        existing: ImageRecord,
+        accepted: _Accepted,
+        user_metadata: Mapping[str, Any] | None,
+        precondition: Precondition | None,
+    ) -> Stored:
+        same_bytes = existing.sha256 == accepted.spooled.content.sha256
+        if same_bytes and (user_metadata is None or user_metadata == existing.user_metadata):
+            return Stored(existing, "unchanged")
+        barred = self._cache.bar(existing.id, existing.rev + 1)
+        record = self._catalog.replace(
+            existing.id,
+            accepted.spooled.content,
+            accepted.facts,
+            accepted.image_metadata,
+            user_metadata=user_metadata,
+            expected_rev=existing.rev if precondition else None,
+            owe=self._owe(barred),
+        )
+        self._publish(record)
+        if not same_bytes:
+            self._forget_unused(existing.sha256)
+            self._announce(record)
+        log.info("replaced image_id=%d rev=%d sha256=%s", record.id, record.rev, record.sha256)
+        return Stored(record, "replaced")
+
+    def _existing(self, image_id: int, precondition: Precondition | None) -> ImageRecord:
+        """The row itself, not its cached record: a change starts from the truth."""
+        record = self._catalog.by_id(image_id)
+        if record is None:
+            raise ImageNotFound(f"no image has id {image_id}")
+        if precondition:
+            precondition(record)
+        return record
+
+    def _owe(self, barred: bool) -> bool:
+        self._owing = self._owing or not barred
+        return not barred
+
+    def _publish(self, record: ImageRecord) -> bool:
+        return self._cache.publish(record, mark=mark_identity(record))
+
+    def _forget_unused(self, sha256: str) -> None:
+        if self._catalog.references(sha256) == 0:
+            self._cache.forget_pictures(sha256)
+
+
+def _check_mark(domain: str, user_metadata: Mapping[str, Any] | None) -> None:
+    if domain == WATERMARK_DOMAIN and user_metadata is not None:
+        MarkDefaults.parse(dict(user_metadata))

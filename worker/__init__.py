@@ -1,0 +1,1 @@
+"""Background work: RQ workers and the dashboard over their queues."""

@@ -1,0 +1,44 @@
+"""The jobs: each takes a number and makes one call of the service.
+
+A job runs in a fork of its worker (RQ's work-horse), which opens an image store of its own, since
+connections and decoders must not be shared with the parent.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from imagestore.service import ImageStore
+
+_open: Callable[[], ImageStore] | None = None
+
+
+def equip(open_store: Callable[[], ImageStore]) -> None:
+    """Tell this process how each of its jobs opens its image store."""
+    global _open
+    _open = open_store
+
+
+def work_on_task(task_id: int) -> None:
+    """Try a task of `image_task` once."""
+    with _store() as store:
+        store.workshop.runs.run(task_id)
+
+
+def render_presets(image_id: int) -> None:
+    """Render the presets of an image that is new."""
+    with _store() as store:
+        store.workshop.pregeneration.render(image_id)
+
+
+def call_back(task_id: int) -> None:
+    """Tell a client once how its task ended."""
+    with _store() as store:
+        store.workshop.callbacks.run(task_id)
+
+
+@contextlib.contextmanager
+def _store() -> Iterator[ImageStore]:
+    if _open is None:
+        raise RuntimeError("this process was not equipped; start workers with `python -m worker`")
+    with contextlib.closing(_open()) as store:
+        yield store
