@@ -1,0 +1,88 @@
+# `make` lists the targets. Everything is installed into this folder, but for the system packages.
+
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+UV := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test check format install lock clean packages-run packages-test \
+	up down logs key ps images test-stack
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: packages-run .venv/.run ## install what is missing and run the whole stack (PORT, DATA_DIR, ...)
+	@$(BIN)/python -m dev.run
+
+test: packages-test .venv/.test .venv-swift/.test ## install what is missing and run every test on real servers
+	@$(BIN)/python -m pytest --durations=10 $(ARGS)
+
+check: .venv/.test ## format, lint, types and the table of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@test ! -e tests/unit/test_layering.py || $(BIN)/python -m pytest --quiet tests/unit/test_layering.py
+
+format: .venv/.test ## put the code into its format and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+install: packages-test .venv/.test .venv-swift/.test ## install system packages and virtual environments, run nothing
+
+lock: .venv-lock/.uv ## choose versions anew, within the bounds of pyproject.toml and tests/swift.in
+	@$(UV) --upgrade --extra local pyproject.toml -o requirements.lock
+	@$(UV) --upgrade --extra local --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(UV) --upgrade tests/swift.in -o tests/swift.lock
+
+clean: ## remove what was installed or built here; data (var/) stays
+	@rm -rf .venv .venv-swift .venv-lock build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+up: ## the container stack: build it, start it, wait until all of it is healthy (PORT, .env.example)
+	@docker compose up --detach --build --wait
+
+down: ## stop the container stack; its volumes stay (docker compose down -v removes them too)
+	@docker compose down
+
+logs: ## what the container stack writes, and goes on writing
+	@docker compose logs --follow --tail 100
+
+key: ## print the API key of the container stack
+	@docker compose exec -T api cat /secrets/api/key
+
+ps: ## the containers and their health
+	@docker compose ps --all
+
+images: ## build the images of the container stack
+	@dev/docker-engine docker compose build
+
+test-stack: packages-test .venv/.test ## test the container stack; starts a Docker engine if none answers
+	@COMPOSE_TESTS=1 dev/docker-engine $(BIN)/python -m pytest tests/stack/test_compose.py --durations=10 $(ARGS)
+
+packages-run:
+	@dev/install-packages run
+
+packages-test:
+	@dev/install-packages test
+
+# One environment serves both: the test lock holds the run lock's versions and more, so that a
+# test run leaves nothing for the next start to install, and the other way round.
+.venv/.run: requirements.lock pyproject.toml
+	@dev/install-venv .venv requirements.lock project
+	@touch $@
+
+.venv/.test: requirements.lock requirements-dev.lock pyproject.toml
+	@dev/install-venv .venv requirements-dev.lock project
+	@touch .venv/.run $@
+
+# Swift, the S3 server of the tests, shares no environment with us: its eventlet patches Python.
+.venv-swift/.test: tests/swift.lock
+	@dev/install-venv .venv-swift tests/swift.lock
+	@touch $@
+
+.venv-lock/.uv:
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet uv
+	@touch $@
