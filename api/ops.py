@@ -1,11 +1,11 @@
 """For operators and their tools: health, metrics, the problem types, the front door."""
 
 import falcon
-from imagestore.metrics import exposition
 
 from api.errors import PROBLEMS
 from api.responses import send_json
 from imagestore.errors import NotFound
+from imagestore.metrics import exposition
 from imagestore.service import ImageStore
 
 NEEDED = ("database", "storage")
