@@ -72,7 +72,7 @@ CREATE TABLE IF NOT EXISTS image_task (
     UNIQUE KEY batch_line (batch, line),
     KEY url_md5 (url_md5),
     KEY flag_problem (flag, problem, id),
-    KEY flag_due (flag, due_time),
+    KEY flag_due (flag, kind, due_time),
     KEY flag_queued (flag, queued_time, host),
     KEY callback_due (callback_flag, callback_due),
     KEY domain_id (domain, id),

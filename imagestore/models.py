@@ -159,7 +159,7 @@ class ImageTask(peewee.Model):
             (("batch", "line"), True),
             (("url_md5",), False),
             (("flag", "problem", "id"), False),
-            (("flag", "due_time"), False),
+            (("flag", "kind", "due_time"), False),
             (("flag", "queued_time", "host"), False),
             (("callback_flag", "callback_due"), False),
             (("domain", "id"), False),

@@ -8,13 +8,13 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from imagestore.errors import ImagestoreError
-from imagestore.jobqueue import CALL_BACK, CALLBACKS, DOWNLOADS, PICTURES, WORK, Job, JobQueue
+from imagestore.jobqueue import CALL_BACK, CALLBACKS, WORK, Job, JobQueue
 from imagestore.taskcatalog import Due, TaskCatalog
-from imagestore.taskrecords import Ended
+from imagestore.taskrecords import KINDS, Ended, Kind
 from imagestore.tasks import FEED, queue_of
 
 log = logging.getLogger(__name__)
@@ -64,59 +64,51 @@ class Sweeper:
         return self._feed() + self._call_back()
 
     def _feed(self) -> int:
-        room = {name: FEED - self._queue.length(name) for name in (DOWNLOADS, PICTURES)}
         busy = Counter(self._catalog.busy_hosts())
         self._missing, self._missing_now = self._missing_now, set()
-        sent, full = 0, None
-        while max(room.values()) > 0 and full != (full := self._full(busy)):
-            chosen = self._choose(self._catalog.due(2 * FEED, without_hosts=full), room, busy)
-            self._send(chosen)
+        return sum(self._feed_kind(kind, busy) for kind in KINDS)
+
+    def _feed_kind(self, kind: Kind, busy: Counter[str]) -> int:
+        queue = queue_of(kind)
+        room = FEED - self._queue.length(queue)
+        sent = 0
+        while True:
+            full = self._full(busy)
+            chosen = self._choose(self._catalog.due(kind, 2 * FEED, without_hosts=full), room - sent, busy)
+            # The row first: a job that is faster than we are must find that it was queued.
+            self._catalog.mark_queued([one.id for one in chosen])
+            self._queue.send(queue, [Job(WORK, one.id, one.host) for one in chosen])
             sent += len(chosen)
-        return sent
+            # Tasks of hosts that had no room hid others; those come now.
+            if sent >= room or self._full(busy) == full:
+                return sent
 
     def _full(self, busy: Counter[str]) -> set[str]:
         """Hosts that get no further job now."""
         return {host for host, count in busy.items() if host and count >= self._per_host}
 
-    def _choose(self, due: Sequence[Due], room: dict[str, int], busy: Counter[str]) -> list[Due]:
-        """Those of the due tasks that get a job now; takes them off `room`."""
+    def _choose(self, due: Sequence[Due], room: int, busy: Counter[str]) -> list[Due]:
+        """Up to `room` of the due tasks that get a job now."""
         queued = [one for one in due if one.queued and not one.claim]
-        present = self._present(queued)
+        present = self._queue.numbers(queue_of(queued[0].kind), WORK) if queued else set()
+        self._catalog.mark_queued([one.id for one in queued if one.id in present])
         # A job that a worker has just taken is not in the queue either; so it must be missing twice.
         missing = {one.id for one in queued} - present
-        lost = missing & self._missing
         self._missing_now |= missing
-        self._catalog.mark_queued([one.id for one in queued if one.id in present])
-        chosen = []
+        chosen: list[Due] = []
         for one in due:
             if one.claim:
                 self._bury(one)
+            elif len(chosen) >= room:
                 continue
-            if one.queued and one.id not in lost:
-                continue
-            if one.queued:
-                log.warning("the job of task_id=%d was lost; it is queued again", one.id)
-            elif one.host and busy[one.host] >= self._per_host:
-                continue
-            else:
+            elif one.queued:
+                if one.id in missing & self._missing:
+                    log.warning("the job of task_id=%d was lost; it is queued again", one.id)
+                    chosen.append(one)
+            elif not one.host or busy[one.host] < self._per_host:
                 busy[one.host] += 1
-            if room[queue_of(one.kind)] > 0:
-                room[queue_of(one.kind)] -= 1
                 chosen.append(one)
         return chosen
-
-    def _present(self, queued: Iterable[Due]) -> set[int]:
-        present: set[int] = set()
-        for name in {queue_of(one.kind) for one in queued}:
-            present |= self._queue.numbers(name, WORK)
-        return present
-
-    def _send(self, chosen: Sequence[Due]) -> None:
-        # The row first: a job that is faster than we are must find that it was queued.
-        self._catalog.mark_queued([one.id for one in chosen])
-        for name in (PICTURES, DOWNLOADS):
-            jobs = [Job(WORK, one.id, one.host) for one in chosen if queue_of(one.kind) == name]
-            self._queue.send(name, jobs)
 
     def _bury(self, one: Due) -> None:
         """A worker went silent in the middle of this task."""

@@ -17,7 +17,7 @@ from imagestore.database import Connection, Database
 from imagestore.errors import KeyConflict, TaskNotFound
 from imagestore.models import ImageTask
 from imagestore.taskcallbacks import CallbackStates
-from imagestore.taskrecords import Again, Ended, NewTask, TaskRecord
+from imagestore.taskrecords import Again, Ended, Kind, NewTask, TaskRecord
 from imagestore.taskrows import (
     TaskTable,
     chosen,
@@ -218,9 +218,9 @@ class TaskCatalog(TaskTable):
 
     # The sweeper's part.
 
-    def due(self, limit: int, *, without_hosts: Collection[str] = ()) -> list[Due]:
-        """Up to `limit` tasks whose time has come, the longest overdue first."""
-        where = (ImageTask.flag == "created") & (ImageTask.due_time <= moment())
+    def due(self, kind: Kind, limit: int, *, without_hosts: Collection[str] = ()) -> list[Due]:
+        """Up to `limit` tasks of a kind whose time has come, the longest overdue first."""
+        where = (ImageTask.flag == "created") & (ImageTask.kind == kind) & (ImageTask.due_time <= moment())
         if without_hosts:
             # What has a job already must be looked at, whatever its host.
             where &= ImageTask.host.not_in(list(without_hosts)) | ImageTask.queued_time.is_null(False)

@@ -12,6 +12,8 @@ Flag = Literal["created", "succeed", "failed", "warning"]
 Kind = Literal["download", "upload", "pregenerate"]
 """A URL to fetch; received bytes to check and to name; a domain whose presets are to be rendered."""
 
+KINDS: tuple[Kind, ...] = ("download", "upload", "pregenerate")
+
 FLAGS: tuple[Flag, ...] = ("created", "succeed", "failed", "warning")
 
 CALLBACK_UNDELIVERABLE = "callback-undeliverable"
