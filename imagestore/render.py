@@ -89,7 +89,7 @@ class Renderer:
         start_method: StartMethod = "forkserver",
     ) -> None:
         self._limits = limits
-        self._orders = Orders(engines[engine], limits, encoding, scratch.absolute())
+        self._orders = Orders(engines[engine], limits, encoding, scratch.absolute(), os.getpid())
         self._max_tasks = max_tasks
         self._start_method = start_method
         self._slots = Slots(slots, processes, queue=queue, timeout_s=queue_timeout_s)

@@ -6,9 +6,11 @@ import importlib
 import math
 import os
 import resource
+import select
 import shutil
 import signal
 import tempfile
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,12 +32,14 @@ _PR_SET_PDEATHSIG = 1
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What a decoder needs to know. `engines` are names of modules (see `imagestore.engines`) in the
-    order of preference: the first that reads a format gets it. `folder` is its own temporary one."""
+    order of preference: the first that reads a format gets it. `folder` is its own temporary one, and
+    `asker` the process id of who gives the tasks."""
 
     engines: tuple[str, ...]
     limits: Limits
     encoding: Encoding
     folder: Path
+    asker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ def begin(orders: Orders) -> None:
     global _desk
     # Pebble's own handler is Python, which does not run while a library is busy.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _die_with(orders.asker)
     _confine(orders)
     _hush_stderr()
     _desk = _Desk(orders)
@@ -141,6 +146,25 @@ class _Desk:
 
 
 _desk: _Desk | None = None
+
+
+def _die_with(asker: int) -> None:
+    """End when who gives the tasks is gone, also in the middle of one: nobody else would end that.
+
+    The fork server is our parent, and lives as long as any of its forks; so the kernel's word about
+    a parent's death is not enough.
+    """
+    try:
+        watched = os.pidfd_open(asker)
+    except ProcessLookupError:
+        os._exit(1)
+
+    def watch() -> None:
+        select.select([watched], [], [])
+        os._exit(1)
+
+    # Libraries let go of the interpreter while they decode.
+    threading.Thread(target=watch, name="watch", daemon=True).start()
 
 
 def _confine(orders: Orders) -> None:
