@@ -53,6 +53,8 @@ def render(values: Mapping[str, str]) -> str:
     for name, value in filled.items():
         if set(value) & set('"\\$\n'):
             raise ValueError(f"{name} is {value!r}, expected no quote, backslash, dollar sign or line break")
+    # Quoted, since the path of a socket may hold blanks.
+    filled["API_SERVERS"] = f'server "{filled["API"]}" max_fails=0;'
     template = (NGINX_DIR / "nginx.conf.template").read_text()
     return re.sub(r"\$\{([A-Z_]+)\}", lambda match: filled[match[1]], template)
 
