@@ -6,15 +6,14 @@ effect dropped, fixed order. `Rendition.parse(r.key) == r` for every rendition; 
 the original.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
 
 from imagestore.errors import InvalidKey, InvalidParameter, InvalidRequest
+from imagestore.grammar import boolean, choice, colour, decimal, integer, spell
 from imagestore.names import check_dkey
 from imagestore.query import parse_query
 
@@ -36,13 +35,8 @@ _FIT_AMBIGUOUS = {"fill": "cover (crops) or stretch (distorts)", "contain": "ins
 _COMPASS_SYNONYMS = {"centre": "center", "c": "center", "n": "north", "s": "south", "e": "east", "w": "west"}
 _COMPASS_SYNONYMS |= {"ne": "northeast", "nw": "northwest", "se": "southeast", "sw": "southwest"}
 _COMPASS_SYNONYMS |= {"top": "north", "bottom": "south", "left": "west", "right": "east"}
-_COLOURS = {"white": "ffffff", "black": "000000", "transparent": "00000000"}
 _FLIPS = {"h": "horizontal", "v": "vertical", "hv": "both", "vh": "both"}
 _ALIASES = {"w": "width", "h": "height", "q": "quality"}
-
-_INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,4})?", re.ASCII)
-_HEX_COLOUR = re.compile(r"[0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ class Rendition:
         for field in fields(self):
             value = getattr(self, field.name)
             if value != field.default:
-                parts.append(f"{field.name}={_spell(value)}")
+                parts.append(f"{field.name}={spell(value)}")
         return "&".join(parts)
 
     @property
@@ -161,55 +155,21 @@ def _named_types(accept: str) -> set[str]:
     return named
 
 
-def _integer(low: int, high: int) -> Callable[[str, str], int]:
-    def parse(name: str, text: str) -> int:
-        if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
-            raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected an integer from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _decimal(low: str, high: str) -> Callable[[str, str], float]:
-    def parse(name: str, text: str) -> float:
-        if not _DECIMAL.fullmatch(text) or not Decimal(low) <= Decimal(text) <= Decimal(high):
-            raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected a number from {low} to {high}")
-        return float(text)
-
-    return parse
-
-
-def _choice(choices: tuple[str, ...], synonyms: Mapping[str, str] | None = None) -> Callable[[str, str], str]:
-    def parse(name: str, text: str) -> str:
-        value = (synonyms or {}).get(text, text)
-        if value not in choices:
-            raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected one of {', '.join(choices)}")
-        return value
-
-    return parse
-
-
-def _boolean(name: str, text: str) -> bool:
-    if text not in ("1", "0", "true", "false"):
-        raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected 1, 0, true or false")
-    return text in ("1", "true")
-
-
 def _fit(name: str, text: str) -> str:
     if text in _FIT_AMBIGUOUS:
         raise InvalidParameter(
             name, f"{name}={text} means different things elsewhere; use {_FIT_AMBIGUOUS[text]}"
         )
-    return _choice(FITS, _FIT_SYNONYMS)(name, text)
+    return choice(FITS, _FIT_SYNONYMS)(name, text)
 
 
 def _gravity(name: str, text: str) -> str:
     if "," not in text:
-        return _choice((*COMPASS, "smart"), _COMPASS_SYNONYMS)(name, text)
+        return choice((*COMPASS, "smart"), _COMPASS_SYNONYMS)(name, text)
     numbers = text.split(",")
     if len(numbers) != 2:
         raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected x,y with both from 0 to 1")
-    return ",".join(_spell(_decimal("0", "1")(name, number)) for number in numbers)
+    return ",".join(spell(decimal("0", "1")(name, number)) for number in numbers)
 
 
 def _crop(name: str, text: str) -> str:
@@ -217,26 +177,15 @@ def _crop(name: str, text: str) -> str:
     numbers = text.removeprefix("pct:").split(",")
     if len(numbers) != 4:
         raise InvalidParameter(name, f"{name} is {text[:60]!r}, expected x,y,w,h or pct:x,y,w,h")
-    parse = _decimal("0", "100") if percent else _integer(0, 65535)
+    parse = decimal("0", "100") if percent else integer(0, 65535)
     values = [parse(name, number) for number in numbers]
     if not (values[2] > 0 and values[3] > 0):
         raise InvalidParameter(name, f"{name} is {text[:60]!r}, expected a width and a height above 0")
-    return ("pct:" if percent else "") + ",".join(_spell(value) for value in values)
+    return ("pct:" if percent else "") + ",".join(spell(value) for value in values)
 
 
 def _rotate(name: str, text: str) -> int:
-    return int(_choice(("0", "90", "180", "270"))(name, text))
-
-
-def _colour(name: str, text: str) -> str:
-    value = _COLOURS.get(text.lower(), text.lower().removeprefix("#"))
-    if not _HEX_COLOUR.fullmatch(value):
-        raise InvalidParameter(
-            name, f"{name} is {text[:40]!r}, expected rgb, rrggbb, rrggbbaa, white, black or transparent"
-        )
-    if len(value) == 3:
-        value = "".join(digit * 2 for digit in value)
-    return value[:6] if value.endswith("ff") and len(value) == 8 else value
+    return int(choice(("0", "90", "180", "270"))(name, text))
 
 
 def _mark(name: str, text: str) -> str:
@@ -247,26 +196,26 @@ def _mark(name: str, text: str) -> str:
 
 
 _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
-    "width": _integer(1, MAX_SIDE),
-    "height": _integer(1, MAX_SIDE),
-    "dpr": _decimal("0.1", str(MAX_DPR)),
+    "width": integer(1, MAX_SIDE),
+    "height": integer(1, MAX_SIDE),
+    "dpr": decimal("0.1", str(MAX_DPR)),
     "fit": _fit,
-    "enlarge": _boolean,
+    "enlarge": boolean,
     "gravity": _gravity,
     "crop": _crop,
     "rotate": _rotate,
-    "flip": _choice(("horizontal", "vertical", "both"), _FLIPS),
-    "grayscale": _boolean,
-    "blur": _decimal("0.3", "100"),
-    "sharpen": _decimal("0.3", "10"),
-    "background": _colour,
-    "format": _choice((*FORMATS, *AUTO_FORMATS), {"jpg": "jpeg"}),
-    "quality": _integer(1, 100),
+    "flip": choice(("horizontal", "vertical", "both"), _FLIPS),
+    "grayscale": boolean,
+    "blur": decimal("0.3", "100"),
+    "sharpen": decimal("0.3", "10"),
+    "background": colour,
+    "format": choice((*FORMATS, *AUTO_FORMATS), {"jpg": "jpeg"}),
+    "quality": integer(1, 100),
     "watermark": _mark,
-    "watermark_position": _choice((*COMPASS, "tile"), _COMPASS_SYNONYMS),
-    "watermark_opacity": _decimal("0.01", "1"),
-    "watermark_scale": _decimal("0.01", "1"),
-    "watermark_margin": _integer(0, 1000),
+    "watermark_position": choice((*COMPASS, "tile"), _COMPASS_SYNONYMS),
+    "watermark_opacity": decimal("0.01", "1"),
+    "watermark_scale": decimal("0.01", "1"),
+    "watermark_margin": integer(0, 1000),
 }
 
 PARAMETERS = (*_PARSERS, *_ALIASES)
@@ -312,14 +261,6 @@ def _without_effectless(wish: Rendition) -> Rendition:
     if wish.format in ("png", "gif"):
         wish = replace(wish, quality=None)
     return wish
-
-
-def _spell(value: object) -> str:
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float):
-        return f"{value:.4f}".rstrip("0").rstrip(".")
-    return quote(str(value), safe="/:,.~-_")
 
 
 _ORIGINAL = Rendition()

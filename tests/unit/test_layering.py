@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 WORDS = {
-    *("errors", "names", "query", "records", "rendition", "settings"),
+    *("errors", "grammar", "names", "query", "records", "rendition", "settings"),
     *(
         "strictjson",
         "identity",
