@@ -2,16 +2,14 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
+from imagestore.environment import Environment
 from imagestore.presets import Presets
 
 MIB = 1024 * 1024
-
-Number = TypeVar("Number", int, float)
 
 
 class InvalidSettings(ValueError):
@@ -177,54 +175,13 @@ class Settings:
             callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
             presets=reader.presets(),
         )
-        reader.finish()
+        if reader.faults:
+            raise InvalidSettings("\n".join(reader.faults))
         return settings
 
 
-class _Reader:
-    """Reads variables one by one and remembers every fault."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self._faults: list[str] = []
-
-    def text(self, name: str, default: str) -> str:
-        """The variable, or what its `<name>_FILE` holds (a mounted secret), or the default."""
-        path = self._env.get(f"{name}_FILE")
-        if path and not self._env.get(name):
-            try:
-                return Path(path).read_text().strip()
-            except OSError as error:
-                self._faults.append(f"{name}_FILE is {path!r}, which cannot be read ({error.strerror})")
-        return self._env.get(name) or default
-
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        value = self._env.get(name) or default
-        if value not in choices:
-            self._faults.append(f"{name} is {value!r}, expected one of {', '.join(choices)}")
-            return default
-        return value
-
-    def integer(self, name: str, low: int, high: int, default: int) -> int:
-        return self._numeric(name, int, low, high, default)
-
-    def number(self, name: str, low: float, high: float, default: float) -> float:
-        return self._numeric(name, float, low, high, default)
-
-    def _numeric(
-        self, name: str, convert: Callable[[str], Number], low: Number, high: Number, default: Number
-    ) -> Number:
-        text = self._env.get(name)
-        if not text:
-            return default
-        try:
-            value: Number | None = convert(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            self._faults.append(f"{name} is {text!r}, expected a number from {low} to {high}")
-            return default
-        return value
+class _Reader(Environment):
+    """The variables that make more than one value."""
 
     def api_keys(self, data_dir: Path) -> tuple[ApiKey, ...]:
         """`API_KEY` may do everything; each `secret=domain,domain` of `API_KEYS` only there.
@@ -244,7 +201,7 @@ class _Reader:
             keys.append(ApiKey(made.read_text().strip()))
         for key in keys:
             if len(key.secret) < 16 or not key.secret.isascii() or " " in key.secret:
-                self._faults.append(
+                self.faults.append(
                     "API_KEY or a key of API_KEYS is not 16 or more ASCII characters without spaces"
                 )
         return tuple(keys)
@@ -252,16 +209,16 @@ class _Reader:
     def fetch(self) -> Fetch:
         default = Fetch()
         ports = []
-        for word in self._words("FETCH_PORTS") or [str(port) for port in default.ports]:
+        for word in self.words("FETCH_PORTS") or [str(port) for port in default.ports]:
             if word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= 65_535:
                 ports.append(int(word))
             else:
-                self._faults.append(f"FETCH_PORTS has {word[:40]!r}, expected ports from 1 to 65535")
+                self.faults.append(f"FETCH_PORTS has {word[:40]!r}, expected ports from 1 to 65535")
         user_agent = self.text("FETCH_USER_AGENT", default.user_agent)
         if not (user_agent.isascii() and user_agent.isprintable()):
-            self._faults.append("FETCH_USER_AGENT is not printable ASCII")
+            self.faults.append("FETCH_USER_AGENT is not printable ASCII")
         return Fetch(
-            allow=tuple(self._words("FETCH_ALLOW")),
+            allow=tuple(self.words("FETCH_ALLOW")),
             ports=tuple(ports),
             user_agent=user_agent,
             timeout_s=self.number("FETCH_TIMEOUT_S", 0.1, 120, default.timeout_s),
@@ -274,18 +231,15 @@ class _Reader:
     def callback_secret(self) -> str:
         secret = self.text("CALLBACK_SECRET", "")
         if secret and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret):
-            self._faults.append("CALLBACK_SECRET is not whsec_ with 24 to 64 bytes in base64")
+            self.faults.append("CALLBACK_SECRET is not whsec_ with 24 to 64 bytes in base64")
         return secret
 
     def presets(self) -> Presets:
         try:
             return Presets.parse(self.text("PRESETS", ""))
         except ValueError as error:
-            self._faults.append(f"PRESETS: {error}")
+            self.faults.append(f"PRESETS: {error}")
             return Presets({})
-
-    def _words(self, name: str) -> list[str]:
-        return self.text(name, "").replace(",", " ").split()
 
     def limits(self) -> Limits:
         default = Limits()
@@ -310,10 +264,6 @@ class _Reader:
             webp_effort=self.integer("WEBP_EFFORT", 0, 6, default.webp_effort),
             avif_effort=self.integer("AVIF_EFFORT", 0, 9, default.avif_effort),
         )
-
-    def finish(self) -> None:
-        if self._faults:
-            raise InvalidSettings("\n".join(self._faults))
 
 
 API_KEY_FILE = "api-key"

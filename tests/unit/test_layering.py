@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 WORDS = {
-    *("errors", "grammar", "names", "query", "records", "rendition", "settings"),
+    *("errors", "grammar", "environment", "names", "query", "records", "rendition", "settings"),
     *(
         "strictjson",
         "identity",
