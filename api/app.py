@@ -15,6 +15,7 @@ from api.ops import Live, Metrics, Problem, Ready, Root
 from api.read import ImageInfo, ImageRead
 from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksRetry, TasksSummary
 from api.write import NamedImage, UploadImage
+from imagestore.errors import NotFound
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 
@@ -27,6 +28,9 @@ class RequestIds:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.request_id = req.get_header("X-Request-Id") or uuid.uuid4().hex
         resp.set_header("X-Request-Id", req.context.request_id)
+        if req.path.startswith("//"):
+            # Falcon's router strips leading slashes, and nginx' rules for a route do not see through them.
+            raise NotFound("there is no such route")
 
 
 class WholeBodies:

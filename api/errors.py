@@ -40,6 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "image-too-complex": (422, "The picture takes too long or too much memory to decode"),
     "fetch-failed": (422, "The URL could not be fetched"),
     "headers-too-large": (431, "The request headers are too large"),
+    "rate-limited": (429, "Too many requests come from there"),
     "internal-error": (500, "Something is wrong with this server"),
     "overloaded": (503, "The server has too much to do"),
     "database-unavailable": (503, "The database does not answer"),
@@ -78,6 +79,9 @@ def send_problem(req: falcon.Request, resp: falcon.Response, name: str, detail: 
         "instance": req.context.request_id,
         **members,
     }
+    # What was meant for the picture that there is not.
+    for name in ("ETag", "Content-Disposition", "Vary"):
+        resp.delete_header(name)
     resp.stream = None
     resp.text = json.dumps(problem)
     if status == 401:

@@ -18,6 +18,8 @@ class Live:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         send_json(resp, {"status": "live"})
 
+    on_head = on_get
+
 
 class Ready:
     """`/health/ready`: what this server depends on answers; 503 names what does not."""
@@ -30,6 +32,8 @@ class Ready:
         ready = all(checks[name] for name in NEEDED)
         body = {"status": "ready" if ready else "unavailable", "checks": checks}
         send_json(resp, body, status=200 if ready else 503)
+
+    on_head = on_get
 
 
 class Metrics:
@@ -57,3 +61,5 @@ class Root:
         send_json(
             resp, {"service": "image store", "version": 1, "images": "/v1/images", "health": "/health/ready"}
         )
+
+    on_head = on_get

@@ -7,12 +7,13 @@ from api.responses import (
     IMMUTABLE,
     Streamed,
     content_disposition,
+    etag_listed,
     not_modified,
     picture_headers,
     send_image,
     short_lived,
 )
-from imagestore.errors import InvalidParameter, InvalidRequest, NotFound
+from imagestore.errors import InvalidParameter, InvalidRequest, NotFound, PreconditionFailed
 from imagestore.names import (
     MAX_DKEY_CHARACTERS,
     RESERVED_DOMAINS,
@@ -162,6 +163,9 @@ def send_picture(
     )
     if download:
         resp.set_header("Content-Disposition", content_disposition(download))
+    if_match = req.get_header("If-Match")
+    if if_match is not None and not etag_listed(if_match, [wanted.etag], weak=False):
+        raise PreconditionFailed("If-Match names another ETag than this picture has")
     if not_modified(req, resp, wanted.etag):
         return
     if wanted.rendition.is_original:

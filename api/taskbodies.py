@@ -48,12 +48,12 @@ def parse_download(value: Any) -> NewTask:
         raise InvalidRequest(f"member {name[:40]!r} is unknown, expected some of {', '.join(sorted(FIELDS))}")
     url = WebURL.parse(_text(value, "url") or "")
     callback, page_url = _text(value, "callback"), _text(value, "page_url")
-    dkey = _text(value, "dkey")
+    domain, dkey = _text(value, "domain"), _text(value, "dkey")
     if page_url is not None and (len(page_url) > MAX_CHARACTERS or not page_url.isprintable()):
         raise InvalidParameter("page_url", f"page_url is no text of up to {MAX_CHARACTERS} characters")
     return NewTask(
         kind="download",
-        domain=check_domain(_text(value, "domain") or DEFAULT_DOMAIN),
+        domain=check_domain(DEFAULT_DOMAIN if domain is None else domain),
         dkey=None if dkey is None else check_dkey(dkey),
         url=str(url),
         host=url.authority,

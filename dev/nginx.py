@@ -59,8 +59,28 @@ def render(values: Mapping[str, str]) -> str:
     return re.sub(r"\$\{([A-Z_]+)\}", lambda match: filled[match[1]], template)
 
 
-FROM_ENVIRONMENT = ("RECORD_MEMORY_S", "PICTURE_MEMORY")
-"""Values that are nginx' own business, as the environment has them (docs/settings.md)."""
+FROM_ENVIRONMENT = {
+    "RECORD_MEMORY_S": (r"[0-9]{1,4}(\.[0-9]{1,3})?", "seconds from 0 to 9999"),
+    "PICTURE_MEMORY": (r"[0-9]{1,6}[km]|0|off", "a size as 64m, or off"),
+}
+"""Values that are nginx' own business, as the environment has them: grammar, and what it says."""
+
+
+def own_values(env: Mapping[str, str]) -> dict[str, str]:
+    """Those of FROM_ENVIRONMENT that are set.
+
+    Raises:
+        ValueError: with a line for each that is wrong.
+    """
+    found = {name: env[name] for name in FROM_ENVIRONMENT if env.get(name)}
+    faults = [
+        f"{name} is {value!r}, expected {FROM_ENVIRONMENT[name][1]}"
+        for name, value in found.items()
+        if not re.fullmatch(FROM_ENVIRONMENT[name][0], value)
+    ]
+    if faults:
+        raise ValueError("\n".join(faults))
+    return found
 
 
 def write(
@@ -86,7 +106,7 @@ def write(
             "PUBLIC_MAX_AGE_S": str(settings.public_max_age_s),
             "CROSS_ORIGIN_RESOURCE_POLICY": settings.cross_origin_resource_policy,
             "MORE_ROUTES": str(routes),
-            **{name: env[name] for name in FROM_ENVIRONMENT if env.get(name)},
+            **own_values(env),
         },
     )
 

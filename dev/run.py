@@ -18,10 +18,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from dev import programs
+from dev import nginx, programs
 from dev.datadir import AlreadyRunning, locked, made_secret, sockets
 from dev.supervisor import Log, Program, Supervisor
-from imagestore.settings import API_KEY_FILE, InvalidSettings, Settings
+from imagestore.settings import API_KEY_FILE, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "docs" / "sample.jpg"
@@ -94,7 +94,8 @@ def _check_settings(env: Mapping[str, str]) -> int:
         faults.append(f"PORT is {text!r}, expected a number from 1 to 65535")
     try:
         Settings.from_env(env)
-    except InvalidSettings as error:
+        nginx.own_values(env)
+    except ValueError as error:
         faults.append(str(error))
     if faults:
         raise Refused("\n".join(["the settings are wrong", *faults]))

@@ -41,12 +41,15 @@ def dump_record(record: ImageRecord) -> str:
     return json.dumps(asdict(record), default=datetime.isoformat, separators=(",", ":"))
 
 
-def load_record(text: bytes) -> ImageRecord:
-    """The inverse of `dump_record`."""
-    values = json.loads(text)
-    for name in ("create_time", "update_time"):
-        values[name] = datetime.fromisoformat(values[name])
-    return ImageRecord(**values)
+def load_record(text: bytes) -> ImageRecord | None:
+    """The inverse of `dump_record`; None for a record that another version of this program wrote."""
+    try:
+        values = json.loads(text)
+        for name in ("create_time", "update_time"):
+            values[name] = datetime.fromisoformat(values[name])
+        return ImageRecord(**values)
+    except (TypeError, KeyError, ValueError):
+        return None
 
 
 def dump_picture(etag: str, picture: Picture) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagestore.catalog import Catalog
-from imagestore.errors import ImageNotFound, ImagestoreError, Overloaded
+from imagestore.errors import ImageNotFound, ImagestoreError, InsufficientStorage, Unavailable
 from imagestore.presets import Presets
 from imagestore.reading import Reads
 from imagestore.records import ImageRecord
@@ -66,8 +66,8 @@ class Pregeneration:
         except ImageNotFound:
             log.warning("presets of image_id=%d name a watermark that is not there", record.id)
             return False
-        except Overloaded:
-            # Readers go first; the task waits and goes on.
+        except (Unavailable, InsufficientStorage):
+            # Not the picture's fault (when overloaded, readers go first); the task waits and goes on.
             raise
         except ImagestoreError as error:
             log.warning("presets of image_id=%d: %s: %s", record.id, error.name, error.detail)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagestore.environment import Environment
+from imagestore.errors import InvalidKey
+from imagestore.names import check_domain
 from imagestore.presets import Presets
 
 MIB = 1024 * 1024
@@ -192,10 +194,9 @@ class _Reader(Environment):
         master = self.text("API_KEY", "")
         if master:
             keys.append(ApiKey(master))
-        for entry in self.text("API_KEYS", "").split(";"):
-            secret, _, domains = entry.strip().partition("=")
-            if secret:
-                keys.append(ApiKey(secret, frozenset(d.strip() for d in domains.split(",") if d.strip())))
+        for entry in filter(None, (part.strip() for part in self.text("API_KEYS", "").split(";"))):
+            secret, limited, domains = entry.rpartition("=")
+            keys.append(ApiKey(secret, self._domains(domains)) if limited else ApiKey(entry))
         made = data_dir / API_KEY_FILE
         if not keys and made.is_file():
             keys.append(ApiKey(made.read_text().strip()))
@@ -205,6 +206,15 @@ class _Reader(Environment):
                     "API_KEY or a key of API_KEYS is not 16 or more ASCII characters without spaces"
                 )
         return tuple(keys)
+
+    def _domains(self, text: str) -> frozenset[str]:
+        """What a key is limited to. Nothing behind the `=` is a fault: such a key would write everywhere."""
+        domains = frozenset(domain.strip() for domain in text.split(","))
+        try:
+            return frozenset(check_domain(domain) for domain in domains)
+        except InvalidKey as error:
+            self.faults.append(f"API_KEYS has a key with a wrong list of domains: {error.detail}")
+            return domains
 
     def fetch(self) -> Fetch:
         default = Fetch()

@@ -43,6 +43,7 @@ class Tasks:
         """Take a task; with the same `batch` (see `batch_name`) again, give the one there is.
 
         Raises:
+            TaskConflict: that one asks for something else.
             DatabaseUnavailable, InsufficientStorage, InvalidRequest
         """
         now = self._has_room(queue_of(task.kind))
@@ -52,6 +53,10 @@ class Tasks:
         else:
             taken, new = self._catalog.insert_lines(batch, {1: task}, queued=now)
             record, is_new = self.get(taken[0].id), bool(new)
+            if not is_new and not _same_wish(record, task):
+                raise TaskConflict(
+                    f"task {record.id} came with this Idempotency-Key and asks for something else"
+                )
         if now and is_new:
             self._send(queue_of(task.kind), Job(WORK, record.id, task.host or task.domain))
         log.info("took task_id=%d kind=%s domain=%s", record.id, record.kind, record.domain)
@@ -153,3 +158,11 @@ class Tasks:
 def batch_name(owner: str, key: str) -> str:
     """What an Idempotency-Key of one owner (an API key's secret) is called in the database."""
     return hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()[:32]
+
+
+def _same_wish(record: TaskRecord, task: NewTask) -> bool:
+    """What the task found out since, the name and the content of a download, is not compared."""
+    told = (record.kind, record.domain, record.url or "")
+    same_name = task.dkey is None or task.dkey == record.dkey
+    same_content = task.sha256 is None or task.sha256 == record.sha256
+    return told == (task.kind, task.domain, task.url) and same_name and same_content

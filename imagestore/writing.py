@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
-from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
+from imagestore.errors import ImageNotFound, ImagestoreError, KeyConflict, PreconditionFailed
 from imagestore.identity import MarkDefaults, mark_identity
 from imagestore.names import WATERMARK_DOMAIN
 from imagestore.probe import sniff
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 REV_OF_THE_GONE = 2**53
 """Newer than any record: numbers of deleted images are never used again."""
+
+DEBTS_AT_ONCE = 1000
 
 MAX_RACES = 5
 """How often a create-or-replace starts over when others change the same name meanwhile."""
@@ -144,12 +146,13 @@ class Writes:
             try:
                 # Always guarded: a merge into metadata that changed meanwhile would undo that change.
                 record = self._catalog.update_user_metadata(
-                    existing.id, metadata, expected_rev=existing.rev, owe=self._owe(barred)
+                    existing.id, metadata, expected_rev=existing.rev, owe=not barred
                 )
             except PreconditionFailed:
                 if precondition or attempt == MAX_RACES - 1:
                     raise
             else:
+                self._told(barred)
                 self._publish(record)
                 return record
         raise AssertionError("the last attempt returns or raises")
@@ -163,7 +166,8 @@ class Writes:
         existing = self._existing(image_id, precondition)
         barred = self._cache.bar(existing.id, existing.rev + 1)
         expected = existing.rev if precondition else None
-        record = self._catalog.delete(existing.id, expected_rev=expected, owe=self._owe(barred))
+        record = self._catalog.delete(existing.id, expected_rev=expected, owe=not barred)
+        self._told(barred)
         self._cache.bury(record.id, REV_OF_THE_GONE)
         self._forget_unused(record.sha256)
         log.info("deleted image_id=%d domain=%s sha256=%s", record.id, record.domain, record.sha256)
@@ -187,13 +191,22 @@ class Writes:
         if not (self._owing or always):
             return 0
         settled = 0
-        for debt in self._catalog.debts(1000):
-            record = self._catalog.by_id(debt.image_id)
-            if not (self._publish(record) if record else self._cache.bury(debt.image_id, REV_OF_THE_GONE)):
-                return settled
-            self._catalog.settle(debt)
-            settled += 1
+        # Before the look: whoever commits a debt after it says so again.
         self._owing = False
+        try:
+            debts = self._catalog.debts(DEBTS_AT_ONCE)
+            for debt in debts:
+                record = self._catalog.by_id(debt.image_id)
+                if not (
+                    self._publish(record) if record else self._cache.bury(debt.image_id, REV_OF_THE_GONE)
+                ):
+                    break
+                self._catalog.settle(debt)
+                settled += 1
+        except ImagestoreError:
+            self._owing = True
+            raise
+        self._owing = self._owing or settled < len(debts) or len(debts) == DEBTS_AT_ONCE
         return settled
 
     def _accept(self, spooled: Spooled, truncated_too: bool = False) -> _Accepted:
@@ -243,8 +256,9 @@ class Writes:
             accepted.image_metadata,
             user_metadata=user_metadata,
             expected_rev=existing.rev if precondition else None,
-            owe=self._owe(barred),
+            owe=not barred,
         )
+        self._told(barred)
         self._publish(record)
         if not same_bytes:
             self._forget_unused(existing.sha256)
@@ -261,9 +275,9 @@ class Writes:
             precondition(record)
         return record
 
-    def _owe(self, barred: bool) -> bool:
+    def _told(self, barred: bool) -> None:
+        """After a change was committed: look for its debt soon, if it made one."""
         self._owing = self._owing or not barred
-        return not barred
 
     def _publish(self, record: ImageRecord) -> bool:
         return self._cache.publish(record, mark=mark_identity(record))

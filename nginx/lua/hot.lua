@@ -48,6 +48,7 @@ function hot.configure(values)
     -- Pictures are garbage as soon as they are sent. At the default of 200 % a small heap is searched
     -- again for each megabyte of them; 1,000 % lets it grow to some ten megabytes a worker instead.
     collectgarbage("setpause", 1000)
+    assert(type(values.record_memory_s) == "number", "RECORD_MEMORY_S is not a number")
     settings = values
     short_lived = "public, max-age=" .. values.max_age_s .. ", must-revalidate"
     -- A dictionary this small means that there shall be none.

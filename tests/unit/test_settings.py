@@ -102,3 +102,18 @@ def test_fetching_and_presets_are_read(tmp_path: Path) -> None:
 def test_faults_of_the_task_settings_are_named(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(InvalidSettings, match=name):
         Settings.from_env({"DATA_DIR": str(tmp_path), name: value})
+
+
+@pytest.mark.parametrize("keys", ["k" * 20 + "=", "k" * 20 + "=,", "k" * 20 + "==", "k" * 20 + "=Shop"])
+def test_a_key_without_a_valid_domain_behind_its_sign_is_refused(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(InvalidSettings, match="API_KEYS"):
+        Settings.from_env({"DATA_DIR": str(tmp_path), "API_KEYS": keys})
+
+
+def test_a_secret_may_hold_equals_signs(tmp_path: Path) -> None:
+    env = {"DATA_DIR": str(tmp_path), "API_KEYS": "c2VjcmV0c2VjcmV0===cats,dogs"}
+
+    (key,) = Settings.from_env(env).api_keys
+
+    assert key.secret == "c2VjcmV0c2VjcmV0=="
+    assert key.domains == {"cats", "dogs"}
