@@ -67,7 +67,7 @@ class Renderer:
 
     `scratch` is where decoders keep temporary files; it may be shared by many processes, and what
     dead ones left there is removed. `engine` is a key of ENGINES. `max_tasks` as MAX_TASKS.
-    `start_method` is "forkserver", or "fork" in a process of one thread that lives for one job and
+    `start_method` is "forkserver", or "fork" in a process that lives for one job and
     is a fork of one that called `import_engines`: that spares the start of a server.
     Nothing is started before the first task. All methods may be called from any thread; make it after
     any fork.
