@@ -6,6 +6,7 @@ and the pause after a hang bound that to one timeout for all.
 """
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -65,7 +66,7 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int, timeout_s: float) -> None:
         make, options = _address(url)
-        self.is_sqlite = make is PooledSqliteDatabase
+        self.is_sqlite = make is _SQLitePool
         self._make_patient: Callable[[], Any] = lambda: make(**_patient(options))
         self._make_pool: Callable[[], Any] = lambda: make(
             max_connections=pool_size, timeout=timeout_s, **options
@@ -207,6 +208,20 @@ def _transaction(database: Connection) -> Iterator[None]:
         raise
 
 
+class _SQLitePool(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse comes without types
+    def _connect(self) -> Any:
+        # The change to WAL does not wait for a lock as other statements do (sqlite.org/wal.html §6),
+        # so that of processes which open a new database at the same moment one was refused.
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                return super()._connect()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+
 class _MySQLPool(PooledMySQLDatabase):  # type: ignore[misc]  # playhouse comes without types
     """Peewee's pool, without its waits for a server that hangs."""
 
@@ -249,7 +264,7 @@ def _address(url: str) -> tuple[Callable[..., Any], dict[str, Any]]:
         raise ValueError(f"DATABASE_URL cannot be read, {_EXPECTED} (%40 for @ in a password)") from None
     scheme = parts.scheme.removesuffix("+pool")
     if scheme == "sqlite":
-        return PooledSqliteDatabase, _sqlite_options(parts)
+        return _SQLitePool, _sqlite_options(parts)
     if scheme in ("mysql", "mariadb"):
         return _MySQLPool, _mysql_options(parts, port or 3306)
     raise ValueError(f"DATABASE_URL has an unknown scheme, {_EXPECTED}")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -404,3 +405,21 @@ def test_a_wrong_url_is_explained_without_its_password(url: str, fault: str) -> 
 def test_every_spelling_of_the_scheme_works(mariadb: MariaDB, name: str, scheme: str) -> None:
     with closing(Catalog(mariadb.url(name).replace("mysql", scheme) + "?ssl_disabled=true")) as catalog:
         catalog.check()
+
+
+def test_many_that_open_a_new_sqlite_file_at_once_all_get_in(tmp_path: Path) -> None:
+    for number in range(20):
+        catalogs = [Catalog(f"sqlite:///{tmp_path}/{number}.db") for _ in range(6)]
+        together = threading.Barrier(len(catalogs))
+
+        def prepare(catalog: Catalog, together: threading.Barrier = together) -> None:
+            together.wait()
+            catalog.prepare()
+            catalog.close()
+
+        with ThreadPoolExecutor(len(catalogs)) as threads:
+            list(threads.map(prepare, catalogs))
+        opened = Catalog(f"sqlite:///{tmp_path}/{number}.db")
+
+        assert opened.page(0, 10) == []
+        opened.close()
