@@ -52,7 +52,7 @@ def receive_upload(store: ImageStore, req: falcon.Request, *, allowed: frozenset
         InvalidRequest: broken form, missing or repeated part, unknown field.
         UnsupportedMediaType, PayloadTooLarge, InsufficientStorage
     """
-    media_type = (req.content_type or "").partition(";")[0].strip().lower()
+    media_type = media_type_of(req)
     with contextlib.ExitStack() as stack:
         fields = parse_query(req.query_string)
         if media_type == "multipart/form-data":
@@ -72,13 +72,18 @@ def receive_upload(store: ImageStore, req: falcon.Request, *, allowed: frozenset
         yield Upload(spooled, fields)
 
 
+def media_type_of(req: falcon.Request) -> str:
+    """The request body's type without its parameters, in lower case; empty when none is said."""
+    return (req.content_type or "").partition(";")[0].strip().lower()
+
+
 def read_json(req: falcon.Request) -> dict[str, Any]:
     """The JSON object in a request's body.
 
     Raises:
         InvalidRequest, UnsupportedMediaType, PayloadTooLarge
     """
-    media_type = (req.content_type or "").partition(";")[0].strip().lower()
+    media_type = media_type_of(req)
     if media_type not in ("application/json", "application/merge-patch+json"):
         raise UnsupportedMediaType(f"the body is {media_type[:60]!r}, expected application/json")
     body = req.bounded_stream.read(2 * MAX_METADATA_BYTES + 1)

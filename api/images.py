@@ -7,6 +7,7 @@ import falcon
 from api.auth import Keys, authorize
 from api.bodies import read_json, receive_upload
 from api.errors import unknown_parameter
+from api.paging import page_limit
 from api.preconditions import precondition
 from api.read import send_record
 from api.responses import describe, send_image, send_json
@@ -16,9 +17,6 @@ from imagestore.names import check_dkey, check_domain, check_id, check_prefix
 from imagestore.query import parse_query
 from imagestore.records import ImageRecord
 from imagestore.service import ImageStore
-
-PAGE_DEFAULT = 100
-PAGE_MAX = 1000
 
 
 class Images(UploadImage):
@@ -34,7 +32,7 @@ class Images(UploadImage):
         prefix, after = parameters.get("prefix", ""), parameters.get("after")
         if prefix:
             check_prefix(prefix)
-        limit = _limit(parameters.get("limit"))
+        limit = page_limit(parameters.get("limit"))
         if after is not None:
             check_after(after, domain)
         # One more than asked for tells whether there is a next page.
@@ -105,14 +103,6 @@ def check_after(after: str, domain: str | None) -> None:
         raise InvalidParameter(
             "after", f"after is {after[:40]!r}, expected an id when no domain is given"
         ) from error
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return PAGE_DEFAULT
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= PAGE_MAX):
-        raise InvalidParameter("limit", f"limit is {text[:40]!r}, expected an integer from 1 to {PAGE_MAX}")
-    return int(text)
 
 
 def _next(path: str, parameters: dict[str, str], last: ImageRecord) -> str:

@@ -7,16 +7,15 @@ from typing import Any
 
 import falcon
 
+from api.bodies import media_type_of
 from imagestore.errors import InvalidParameter, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
-from imagestore.names import check_dkey, check_domain
+from imagestore.names import DEFAULT_DOMAIN, check_dkey, check_domain
 from imagestore.records import Source
 from imagestore.settings import ApiKey
 from imagestore.strictjson import MAX_METADATA_BYTES, parse_json
 from imagestore.taskrecords import NewTask
 from imagestore.tasks import batch_name
 from imagestore.weburl import MAX_CHARACTERS, WebURL, check_url
-
-DEFAULT_DOMAIN = "default"
 
 FIELDS = frozenset(["url", "domain", "dkey", "page_url", "metadata", "callback", "overwrite"])
 
@@ -70,8 +69,8 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
     Raises:
         InvalidRequest, UnsupportedMediaType, PayloadTooLarge
     """
-    if _media_type(req) != "application/json":
-        raise UnsupportedMediaType(f"the body is {_media_type(req)[:60]!r}, expected application/json")
+    if media_type_of(req) != "application/json":
+        raise UnsupportedMediaType(f"the body is {media_type_of(req)[:60]!r}, expected application/json")
     value = parse_json(_whole_body(req, MAX_LINE_BYTES), what="the body")
     if not isinstance(value, dict):
         raise InvalidRequest("the body is not a JSON object")
@@ -87,7 +86,7 @@ def read_lines(req: falcon.Request) -> Iterator[Line]:
         InvalidRequest: a JSON body is no list; there are too many lines.
         UnsupportedMediaType, PayloadTooLarge
     """
-    media_type = _media_type(req)
+    media_type = media_type_of(req)
     if media_type in ("application/x-ndjson", "application/ndjson", "application/jsonl"):
         return _lines_of_stream(req.bounded_stream)
     if media_type != "application/json":
@@ -150,10 +149,6 @@ def _whole_body(req: falcon.Request, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise PayloadTooLarge(f"the body is over {max_bytes} bytes")
     return body
-
-
-def _media_type(req: falcon.Request) -> str:
-    return (req.content_type or "").partition(";")[0].strip().lower()
 
 
 def _text(value: dict[str, Any], name: str) -> str | None:

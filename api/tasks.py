@@ -12,6 +12,7 @@ import falcon
 
 from api.auth import Keys, authorize
 from api.errors import unknown_parameter
+from api.paging import page_limit
 from api.responses import STREAM_CHUNK_BYTES, send_accepted, send_json
 from api.taskbodies import Line, batch_of, parse_download, read_lines, read_object
 from api.write import send_stored
@@ -21,8 +22,6 @@ from imagestore.query import parse_query
 from imagestore.service import ImageStore
 from imagestore.settings import ApiKey
 from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, describe_task
-
-PAGE_DEFAULT, PAGE_MAX = 100, 1000
 
 LINES_AT_ONCE = 500
 """Lines of a batch that are committed together."""
@@ -67,7 +66,7 @@ class Tasks(_Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         key = self._authenticate(req)
         parameters = _parameters(req, "flag", "reason", "domain", "after", "limit")
-        limit = _limit(parameters.get("limit"))
+        limit = page_limit(parameters.get("limit"))
         after = check_id(parameters["after"]) if "after" in parameters else 0
         # One more than asked for tells whether there is a next page.
         found = self._store.tasks.page(
@@ -267,11 +266,3 @@ def _flag(parameters: dict[str, str]) -> str | None:
     if flag is not None and flag not in FLAGS:
         raise InvalidParameter("flag", f"flag is {flag[:40]!r}, expected one of {', '.join(FLAGS)}")
     return flag
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return PAGE_DEFAULT
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= PAGE_MAX):
-        raise InvalidParameter("limit", f"limit is {text[:40]!r}, expected an integer from 1 to {PAGE_MAX}")
-    return int(text)

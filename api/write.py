@@ -10,14 +10,12 @@ from api.read import NamedOriginal, check_route
 from api.responses import send_accepted, send_image
 from api.taskbodies import batch_of
 from imagestore.errors import InvalidParameter
-from imagestore.names import check_dkey, check_domain
+from imagestore.names import DEFAULT_DOMAIN, check_dkey, check_domain
 from imagestore.query import parse_query
 from imagestore.service import ImageStore
 from imagestore.taskrecords import NewTask
 from imagestore.weburl import check_url
 from imagestore.writing import Stored
-
-DEFAULT_DOMAIN = "default"
 
 
 class UploadImage:

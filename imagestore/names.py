@@ -14,6 +14,9 @@ RESERVED_DOMAINS = frozenset(
 WATERMARK_DOMAIN = "watermark"
 """Pictures of this domain are the marks that `watermark=<dkey>` lays over others."""
 
+DEFAULT_DOMAIN = "default"
+"""Of an image that came without one."""
+
 MAX_DKEY_CHARACTERS = 255
 
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,15}", re.ASCII)

@@ -185,7 +185,10 @@ class Renderer:
         while time.monotonic() < deadline:
             decoders = self._open_decoders()
             fit = False
-            decoder = decoders.take()
+            try:
+                decoder = decoders.take()
+            except NotTaken:
+                continue
             try:
                 reply = decoder.ask(task, arguments, self._limits.render_timeout_s)
                 fit = reply.fit

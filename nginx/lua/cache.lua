@@ -35,7 +35,7 @@ end
 function cache.configure(script_path)
     address = redis.parse_url(redis_url())
     if not address then
-        ngx.log(ngx.WARN, "REDIS_URL is missing or not redis:// or unix://: pictures are not answered from Redis")
+        ngx.log(ngx.ERR, "REDIS_URL is missing or not redis:// or unix://: pictures are not answered from Redis")
         return
     end
     local file = assert(io.open(script_path))
@@ -47,7 +47,7 @@ end
 local function failed(reason)
     -- `add` is true for one worker in a pause, so there is one line in a pause.
     if breaker:add("open", true, PAUSE_S) then
-        ngx.log(ngx.WARN, "the cache is away: ", reason)
+        ngx.log(ngx.ERR, "the cache is away: ", reason)
     end
     breaker:set("suspect", true)
     return nil
@@ -63,7 +63,7 @@ end
 
 local function back()
     breaker:delete("suspect")
-    ngx.log(ngx.WARN, "the cache is back")
+    ngx.log(ngx.ERR, "the cache is back")
 end
 
 -- The answer of the script: identity (false for a miss) and picture, or nothing and a reason.
