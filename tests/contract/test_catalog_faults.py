@@ -285,7 +285,9 @@ def test_a_full_mariadb_is_reported_and_stays_readable(tmp_path: Path) -> None:
                 for number in range(20):
                     catalog.insert("d", str(number), CONTENT, FACTS, {}, {"x": "y" * 1_000_000})
 
-            with pytest.raises(InsufficientStorage):
+            # MariaDB 10.11 refuses at once; 11.8 lets the statement wait, past our time for an answer.
+            refuses = mariadb.execute("SELECT VERSION()")[0][0].startswith("10.")
+            with pytest.raises(InsufficientStorage if refuses else DatabaseUnavailable):
                 fill()
 
             assert catalog.by_id(record.id) == record
