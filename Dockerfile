@@ -39,7 +39,10 @@ COPY api api
 COPY worker worker
 COPY db db
 COPY imagestore imagestore
-RUN python3 -m compileall -q api worker imagestore
+# The command, from any folder of the container: docker compose exec api imagestore --help
+RUN python3 -m compileall -q api worker imagestore \
+    && printf '#!/bin/sh\nPYTHONPATH=/app exec python3 -P -m imagestore.commands "$@"\n' >/usr/local/bin/imagestore \
+    && chmod 755 /usr/local/bin/imagestore
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \

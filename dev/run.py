@@ -21,6 +21,7 @@ from pathlib import Path
 from dev import nginx, programs
 from dev.datadir import AlreadyRunning, locked, made_secret, sockets
 from dev.supervisor import Log, Program, Supervisor
+from imagestore.commands.surroundings import note
 from imagestore.settings import API_KEY_FILE, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +60,7 @@ def main() -> int:
         with locked(data_dir / "run") as lock, sockets(data_dir / "run", programs.SOCKETS) as folder:
             _check_port(port)
             stack = _stack(data_dir, folder, port, env)
+            note(data_dir, env, server=f"http://127.0.0.1:{port}")
             log = Log([program.name for program in stack])
             supervisor = Supervisor(stack, log, cwd=ROOT, keep_open=[lock])
             try:
@@ -181,6 +183,7 @@ Ready: {address}
 API key: {where}
 Data: {env["DATA_DIR"]}
 Queues: {address}/rq/ (user ops, password in {env["DATA_DIR"]}/{DASHBOARD_PASSWORD_FILE})
+Command: {sys.prefix}/bin/imagestore --help
 Stop: Ctrl-C
 
 Store a picture, then fetch it 300 pixels wide (in another terminal):

@@ -2,3 +2,5 @@
 
 Nothing here knows of HTTP servers or of queue workers; `service.ImageStore` is the way in.
 """
+
+__version__ = "0.1.0"

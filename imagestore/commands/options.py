@@ -1,0 +1,101 @@
+"""The options that commands share, as two decorators: who asks a server, and who opens the store."""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imagestore.client import Client
+from imagestore.commands.output import Output
+from imagestore.commands.surroundings import SERVER, surroundings
+from imagestore.settings import Settings
+
+DEFAULT_PORT = 8080
+"""Of `make run` and of the container stack."""
+
+PATIENCE_S = 2
+"""How long a person waits for a server that is busy or away; long work brings more."""
+
+Function = Callable[..., Any]
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; of lists one object a line.")
+
+
+def asks_server(function: Function) -> Function:
+    """For a command that talks HTTP to a running server: its function gets `client` and `out`."""
+
+    @click.option("--server", metavar="URL", help=f"Where the server is [env: {SERVER}; default: here].")
+    @click.option(
+        "--key", metavar="KEY", help="API key [env: API_KEY, API_KEY_FILE; default: the data dir's]."
+    )
+    @_as_json
+    @functools.wraps(function)
+    def run(*, server: str | None, key: str | None, as_json: bool, **rest: Any) -> Any:
+        with open_client(server, key) as client:
+            return function(client=client, out=Output(as_json), **rest)
+
+    return run
+
+
+def opens_store(function: Function) -> Function:
+    """For a command that opens database, store and Redis itself: its function gets `settings` and `out`.
+
+    The settings are those of a server with this environment; after `make run`, of that one.
+    """
+
+    @click.option("--data-dir", metavar="DIR", help="The server's data directory [env: DATA_DIR].")
+    @_as_json
+    @functools.wraps(function)
+    def run(*, data_dir: str | None, as_json: bool, **rest: Any) -> Any:
+        logging.basicConfig(
+            stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s"
+        )
+        return function(settings=find_settings(data_dir), out=Output(as_json), **rest)
+
+    return run
+
+
+def prints(function: Function) -> Function:
+    """For a command that needs neither: its function gets `out`."""
+
+    @_as_json
+    @functools.wraps(function)
+    def run(*, as_json: bool, **rest: Any) -> Any:
+        return function(out=Output(as_json), **rest)
+
+    return run
+
+
+def find_settings(data_dir: str | None = None) -> Settings:
+    """The settings of the servers around us.
+
+    Raises:
+        InvalidSettings: with one line for each variable that is wrong.
+    """
+    return Settings.from_env(surroundings(data_dir=data_dir))
+
+
+def open_client(server: str | None, key: str | None, *, patience_s: float = PATIENCE_S) -> Client:
+    """A client of that server, by default of the one around us.
+
+    Raises:
+        click.UsageError: the address is none, or the file with the key cannot be read.
+    """
+    env = surroundings()
+    address = server or env.get(SERVER) or f"http://127.0.0.1:{env.get('PORT') or DEFAULT_PORT}"
+    try:
+        secret = key or env.get("API_KEY") or _key_of_file(env.get("API_KEY_FILE"))
+        return Client(address, secret, patience_s=patience_s)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _key_of_file(path: str | None) -> str | None:
+    try:
+        return Path(path).read_text().strip() if path else None
+    except OSError as error:
+        raise click.UsageError(f"API_KEY_FILE {path} cannot be read ({error.strerror})") from error
