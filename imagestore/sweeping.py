@@ -38,6 +38,7 @@ class Sweeper:
         self._queue = queue
         self._per_host = per_host
         self._name = secrets.token_hex(8)
+        self._in_office = False
         self._missing: set[int] = set()
         self._missing_now: set[int] = set()
 
@@ -59,8 +60,11 @@ class Sweeper:
         Raises:
             DatabaseUnavailable, QueueUnavailable
         """
-        if not self._queue.hold("sweeper", self._name, OFFICE_S):
+        was_in_office, self._in_office = self._in_office, self._queue.hold("sweeper", self._name, OFFICE_S)
+        if not self._in_office:
             return 0
+        if not was_in_office:
+            log.info("the sweeper of this worker is in office")
         return self._feed() + self._call_back()
 
     def _feed(self) -> int:

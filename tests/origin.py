@@ -40,6 +40,11 @@ class Exchange:
     _connection: socket.socket
     _stopped: threading.Event
 
+    @property
+    def client(self) -> str:
+        """The address that the request came from."""
+        return str(self._connection.getpeername()[0])
+
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
 

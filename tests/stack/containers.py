@@ -28,6 +28,8 @@ class Containers:
     project: str
     port: int
     more_files: list[Path] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    """Knobs of compose.yaml that differ from its defaults, from the next `up` on."""
     _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
@@ -38,7 +40,7 @@ class Containers:
     def images(self) -> list[str]:
         return [image.format(tag=self.project) for image in IMAGES]
 
-    def compose(self, *arguments: str, timeout_s: float = 300, **env: str) -> str:
+    def compose(self, *arguments: str, timeout_s: float = 300) -> str:
         """`docker compose` with these arguments; its standard output.
 
         Raises:
@@ -50,13 +52,13 @@ class Containers:
             "COMPOSE_FILE": os.pathsep.join([files, *map(str, self.more_files)]),
             "PORT": str(self.port),
             "TAG": self.project,
-            **env,
+            **self.variables,
         }
         return docker("compose", *arguments, timeout_s=timeout_s, env=variables)
 
-    def up(self, *arguments: str, **env: str) -> None:
+    def up(self, *arguments: str) -> None:
         """Start everything and wait until all of it is healthy."""
-        self.compose("up", "--detach", "--wait", *arguments, timeout_s=600, **env)
+        self.compose("up", "--detach", "--wait", *arguments, timeout_s=600)
         key = self.read("api", "/secrets/api/key")
         self._clients.close()
         self.http = self._clients.enter_context(httpx.Client(base_url=self.address, timeout=30))
@@ -84,6 +86,24 @@ class Containers:
         """`docker inspect` of every container, or of those of some services, ended ones too."""
         ids = self.compose("ps", "--all", "--quiet", *services).split()
         return list(json.loads(docker("inspect", *ids)))
+
+    def gateway(self) -> str:
+        """This machine's own address in the network `front`."""
+        (network,) = json.loads(docker("network", "inspect", f"{self.project}_front"))
+        return str(network["IPAM"]["Config"][0]["Gateway"])
+
+    def at_address(self, service: str, address: str) -> str:
+        """The name of the replica that has this address in the network `front`."""
+        (name,) = (
+            str(container["Name"]).lstrip("/")
+            for container in self.containers(service)
+            if container["NetworkSettings"]["Networks"][f"{self.project}_front"]["IPAddress"] == address
+        )
+        return name
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL to containers, by their names; Docker does not start them again by itself."""
+        docker("kill", "--signal", "SIGKILL", *names)
 
     def unhealthy(self) -> list[str]:
         """The containers that should run and are not healthy."""

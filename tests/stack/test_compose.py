@@ -8,8 +8,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from tests.origin import Exchange, Origin, answer, origin
 from tests.pictures import quadrants
 from tests.servers import ROOT, wait_until
 from tests.stack.containers import ONE_SHOTS, SERVICES, Containers, container_stack, docker, overlay
@@ -239,18 +242,23 @@ def test_unusable_database_password_is_refused(stack: Containers, password: str,
 
 @dataclass
 class Load:
-    """Readers of one cached thumbnail and one uploader, until they are told to stop."""
+    """Readers of one cached thumbnail, one of its description, which the API gives, and one uploader,
+    until they are told to stop."""
 
     stack: Containers
     number: int
     acknowledged: dict[str, bytes] = field(default_factory=dict)
     reads: list[tuple[float, str]] = field(default_factory=list)
-    """When a read began, and how it ended."""
+    """When a read of the thumbnail began, and how it ended."""
+    api_reads: list[tuple[float, str]] = field(default_factory=list)
+    """The same of the description."""
+    failed_uploads: list[str] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         stored = upload(self.stack, picture(9_000 + self.number), f"load-{self.number}/cached.jpg")
         self.path = f"/image/read?id={stored['id']}&width=33"
+        self.api_path = f"/image/info?id={stored['id']}"
         wait_until(
             lambda: self.stack.http.get(self.path).headers.get("X-Cache") in ("redis", "memory"),
             what="the thumbnail is cached",
@@ -258,8 +266,10 @@ class Load:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Load"]:
-        with ThreadPoolExecutor(3) as threads:
-            work = [threads.submit(self._read), threads.submit(self._read), threads.submit(self._upload)]
+        with ThreadPoolExecutor(4) as threads:
+            reads = [(self.path, self.reads), (self.path, self.reads), (self.api_path, self.api_reads)]
+            work = [threads.submit(self._read, *each) for each in reads]
+            work.append(threads.submit(self._upload))
             try:
                 yield self
             finally:
@@ -272,21 +282,17 @@ class Load:
         wanted = len(self.acknowledged) + count
         wait_until(lambda: len(self.acknowledged) >= wanted, what=f"{count} uploads", timeout_s=90)
 
-    def outcomes(self, start: float, end: float) -> list[str]:
-        """How the reads ended that began between two moments."""
-        return [outcome for moment, outcome in self.reads if start < moment < end]
-
-    def _read(self) -> None:
+    def _read(self, path: str, outcomes: list[tuple[float, str]]) -> None:
         with httpx.Client(base_url=self.stack.address, timeout=20) as client:
             while not self._stopping.wait(0.02):
                 started = time.monotonic()
                 try:
-                    answer = client.get(self.path)
+                    answer = client.get(path)
                     outcome = f"{answer.status_code} {answer.headers.get('X-Request-Id')}"
                 except httpx.HTTPError as error:
                     outcome = repr(error)
                 # The id leads to the line in nginx's log.
-                self.reads.append((started, "200" if outcome.startswith("200 ") else outcome))
+                outcomes.append((started, "200" if outcome.startswith("200 ") else outcome))
 
     def _upload(self) -> None:
         headers = dict(self.stack.writer.headers)
@@ -294,10 +300,21 @@ class Load:
             count = 0
             while not self._stopping.wait(0.05):
                 body, dkey = picture(self.number * 1_000 + count), f"load-{self.number}/{count}.jpg"
-                with contextlib.suppress(httpx.HTTPError):
-                    if client.put(f"/test/{dkey}", content=body).status_code in (200, 201):
+                try:
+                    status = client.put(f"/test/{dkey}", content=body).status_code
+                except httpx.HTTPError as error:
+                    self.failed_uploads.append(repr(error))
+                else:
+                    if status in (200, 201):
                         self.acknowledged[dkey] = body
+                    else:
+                        self.failed_uploads.append(str(status))
                 count += 1
+
+
+def began_between(reads: list[tuple[float, str]], start: float, end: float) -> list[str]:
+    """How those reads ended that began between two moments."""
+    return [outcome for moment, outcome in reads if start < moment < end]
 
 
 @pytest.mark.parametrize(("number", "service"), list(enumerate(SERVICES, 1)))
@@ -316,7 +333,7 @@ def test_killed_service_loses_no_acknowledged_upload(stack: Containers, number: 
     lost = [key for key, body in load.acknowledged.items() if stack.http.get(f"/test/{key}").content != body]
     assert lost == []
     if service != "nginx":
-        outcomes = load.outcomes(killed, before_start)
+        outcomes = began_between(load.reads, killed, before_start)
         assert set(outcomes) == {"200"}
         assert len(outcomes) > 20
 
@@ -334,24 +351,155 @@ def test_down_and_up_keeps_everything(stack: Containers) -> None:
     assert stack.writer.put("/test/after.jpg", content=picture(41)).status_code == 201
 
 
-def test_replicas_share_the_work_and_render_a_picture_once(stack: Containers) -> None:
-    try:
+@pytest.fixture(scope="module")
+def replicas(stack: Containers) -> Iterator[tuple[Containers, Origin]]:
+    """Two APIs and three workers, and a server that they may fetch from."""
+    # Docker's own address in the network: containers reach this machine there.
+    with origin(host=stack.gateway()) as server:
+        stack.variables |= {"FETCH_ALLOW": server.service, "TASK_LEASE_S": "4"}
         stack.up("--scale", "api=2", "--scale", "worker=3")
         wait_until(lambda: upstreams(stack) == 2, what="nginx knows both replicas")
-        uploads = [upload(stack, picture(100 + n), f"scaled/{n}.jpg") for n in range(8)]
-        before = stack.renders()
-        paths = [f"/image/read?id={stored['id']}&width={width}" for stored in uploads for width in (30, 31)]
-        with ThreadPoolExecutor(16) as threads:
-            answers = list(threads.map(lambda path: stack.http.get(path).status_code, paths * 8))
-        after = stack.renders()
+        yield stack, server
+    stack.variables.clear()
 
-        assert set(answers) == {200}
-        assert sum(after) - sum(before) == len(paths)
-        assert all(now > then for now, then in zip(after, before, strict=True)), "both have worked"
-        assert len(stack.containers("worker")) == 3
-        assert stack.unhealthy() == []
-    finally:
-        stack.up("--scale", "api=1", "--scale", "worker=1")
+
+def test_replicas_share_the_work_and_render_a_picture_once(replicas: tuple[Containers, Origin]) -> None:
+    stack, _ = replicas
+    uploads = [upload(stack, picture(100 + n), f"scaled/{n}.jpg") for n in range(8)]
+    before = stack.renders()
+    paths = [f"/image/read?id={stored['id']}&width={width}" for stored in uploads for width in (30, 31)]
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda path: stack.http.get(path).status_code, paths * 8))
+    after = stack.renders()
+
+    assert set(answers) == {200}
+    assert sum(after) - sum(before) == len(paths)
+    assert all(now > then for now, then in zip(after, before, strict=True)), "both have worked"
+
+
+def test_200_readers_of_one_missing_picture_are_one_render_over_both_apis(
+    replicas: tuple[Containers, Origin],
+) -> None:
+    stack, _ = replicas
+    stored = upload(stack, picture(120), "flight.jpg")
+    before = stack.renders()
+    together = threading.Barrier(200)
+
+    def read(client: httpx.Client) -> tuple[int, bytes]:
+        together.wait()
+        answer = client.get("/image/read", params={"id": stored["id"], "width": "77"})
+        return answer.status_code, answer.content
+
+    limits = httpx.Limits(max_connections=200)
+    with (
+        httpx.Client(base_url=stack.address, timeout=60, limits=limits) as client,
+        ThreadPoolExecutor(200) as threads,
+    ):
+        answers = list(threads.map(read, [client] * 200))
+
+    assert {status for status, _ in answers} == {200}
+    assert len({body for _, body in answers}) == 1
+    assert sum(stack.renders()) - sum(before) == 1
+
+
+def test_downloads_run_once_each_and_keep_the_limit_of_their_host(
+    replicas: tuple[Containers, Origin],
+) -> None:
+    stack, server = replicas
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def slowly(exchange: Exchange) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        exchange.pause(0.3)
+        with lock:
+            now[0] -= 1
+        answer(body=picture(int(exchange.request.target.rpartition("/")[2])))(exchange)
+
+    server.paths |= {f"/once/{n}": slowly for n in range(500, 516)}
+    lines = [
+        {"url": server.url(f"/once/{n}"), "domain": "test", "dkey": f"once/{n}"} for n in range(500, 516)
+    ]
+    batch = stack.writer.post("/tasks", json=lines)
+    ids = [task["id"] for task in batch.json()["tasks"]]
+    flags = [ended(stack, task_id)["flag"] for task_id in ids]
+
+    assert flags == ["succeed"] * 16
+    assert Counter(request.target for request in server.requests) == {
+        f"/once/{n}": 1 for n in range(500, 516)
+    }
+    assert 1 < most[0] <= 4, "FETCH_CONCURRENCY_PER_HOST is 4"
+
+
+def test_task_of_a_killed_worker_is_done_by_another_though_the_sweeper_dies_too(
+    replicas: tuple[Containers, Origin],
+) -> None:
+    stack, server = replicas
+    askers: list[str] = []
+
+    def hang_for_the_first(exchange: Exchange) -> None:
+        askers.append(exchange.client)
+        if len(askers) == 1:
+            exchange.pause(600)
+        answer(body=picture(530))(exchange)
+
+    server.paths["/killed"] = hang_for_the_first
+    task = {"url": server.url("/killed"), "domain": "test", "dkey": "killed.jpg"}
+    task_id = stack.writer.post("/image/download", json=task).json()["id"]
+    wait_until(lambda: len(askers) == 1, what="a worker fetches")
+    victims = {stack.at_address("worker", askers[0]), sweeping(stack)}
+    stack.kill(*victims)
+    done = ended(stack, task_id)
+    stack.compose("start", "worker")
+
+    assert (done["flag"], done["attempts"]) == ("succeed", 2)
+    assert len(askers) == 2
+    assert stack.http.get("/test/killed.jpg").content == picture(530)
+
+
+def test_killed_api_replica_costs_no_upload_and_hardly_a_read(replicas: tuple[Containers, Origin]) -> None:
+    stack, _ = replicas
+    victim = f"{stack.project}-api-2"
+    with Load(stack, 8).running() as load:
+        load.wait_for_uploads(5)
+        stack.kill(victim)
+        killed = time.monotonic()
+        wait_until(lambda: upstreams(stack) == 1, what="nginx forgets the replica")
+        load.wait_for_uploads(10)
+        docker("start", victim)
+        wait_until(lambda: upstreams(stack) == 2, what="nginx knows it again")
+        stack.wait_healthy()
+        load.wait_for_uploads(10)
+        end = time.monotonic()
+
+    lost = [key for key, body in load.acknowledged.items() if stack.http.get(f"/test/{key}").content != body]
+    assert lost == []
+    # nginx asks the other replica again. What is left: it reloads when the replica goes and when it
+    # comes, and each time closes the connections that no request is on (3 readers, 1 uploader).
+    during = began_between(load.reads + load.api_reads, killed - 1, end)
+    failures = [outcome for outcome in during if outcome != "200"] + load.failed_uploads
+    assert len(failures) <= 8
+    assert all("RemoteProtocolError" in failure for failure in failures), failures
+
+
+def ended(stack: Containers, task_id: int) -> dict[str, object]:
+    """The task once it has ended."""
+
+    def look() -> dict[str, object]:
+        return dict(stack.writer.get(f"/tasks/{task_id}").json())
+
+    wait_until(lambda: look()["flag"] != "created", what=f"the end of task {task_id}", timeout_s=60)
+    return look()
+
+
+def sweeping(stack: Containers) -> str:
+    """The name of the worker whose sweeper took office last."""
+    log = stack.compose("logs", "--no-color", "--timestamps", "worker")
+    found = re.findall(r"(worker-[0-9]+) +\| +(\S+) .*the sweeper of this worker is in office", log)
+    replica, _ = max(found, key=lambda line: line[1])
+    return f"{stack.project}-{replica}"
 
 
 def upstreams(stack: Containers) -> int:
