@@ -5,16 +5,20 @@ connections are kept, and nothing is judged but the answer.
 """
 
 import contextlib
+import json
 import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
 from imagestore.client.problems import Busy, ClientError, Problem, Unreachable, error_for
+
+API = "/v1"
+"""In front of every route."""
 
 CONNECT_TIMEOUT_S = 5
 
@@ -27,7 +31,18 @@ FIRST_PAUSE_S = 0.5
 _DICE = random.SystemRandom()
 
 Query = Mapping[str, str | int | None]
-Body = bytes | IO[bytes] | None
+
+
+class Sendable(Protocol):
+    """A body that is read while it is sent; each iteration begins with the first byte."""
+
+    length: int
+    content_type: str
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+Body = bytes | Sendable | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ class Transport:
         body: Body = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """The whole answer. A body that is a file is sent from where it stands.
+        """The whole answer.
 
         Raises:
             ServerProblem: a status of 400 or more; its subclass says what to do.
@@ -98,9 +113,13 @@ class Transport:
         body: Body = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
-        """The answer once its head is there, to be read by `chunks_of`; raises as `send` does."""
+        """The answer once its head is there, to be read by `chunks_of`; raises as `send` does.
+
+        `path` is that of a route, or a whole address on this server.
+        """
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
-        url = self.server + path + (("&" if "?" in path else "?") + urlencode(given) if given else "")
+        address = path if path.startswith(f"{self.server}/") else self.server + API + path
+        url = f"{address}?{urlencode(given)}" if given else address
         response = self._persist(method, url, body, {**self._headers, **(headers or {})})
         whole = False
         try:
@@ -110,6 +129,41 @@ class Transport:
             # What was not read to its end is in the way of the next answer on this connection.
             response.release_conn() if whole else response.close()
 
+    def send_json(
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        *,
+        value: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """`send`, with `value` as JSON in the body."""
+        body = None if value is None else json.dumps(value, ensure_ascii=False).encode()
+        kind = {} if value is None else {"Content-Type": "application/json"}
+        return self.send(method, path, query, body=body, headers={**kind, **(headers or {})})
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        *,
+        value: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """`send_json`, and the JSON that comes back."""
+        return json.loads(self.send_json(method, path, query, value=value, headers=headers).body)
+
+    def pages(self, path: str, query: Query, member: str) -> Iterator[Mapping[str, Any]]:
+        """The entries of a list that comes in pages: of `member`, as long as `next` names a further page."""
+        page = self.json("GET", path, query)
+        while True:
+            yield from page[member]
+            if not page["next"]:
+                return
+            page = self.json("GET", page["next"].removeprefix(API))
+
     def close(self) -> None:
         """Close the connections that wait."""
         self._pool.clear()
@@ -117,13 +171,11 @@ class Transport:
     def _persist(
         self, method: str, url: str, body: Body, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
-        start = body.tell() if not isinstance(body, bytes | None) and body.seekable() else None
-        once = not isinstance(body, bytes | None) and start is None
-        deadline = time.monotonic() + (0 if once else self._patience_s)
+        if body is not None and not isinstance(body, bytes):
+            headers = {**headers, "Content-Length": str(body.length), "Content-Type": body.content_type}
+        deadline = time.monotonic() + self._patience_s
         pause_s = FIRST_PAUSE_S
         while True:
-            if not isinstance(body, bytes | None) and start is not None:
-                body.seek(start)
             try:
                 return self._try(method, url, body, headers)
             except (Busy, Unreachable) as error:

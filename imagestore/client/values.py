@@ -30,12 +30,26 @@ class Image:
     described: Json = field(repr=False, compare=False)
     """All of it as the server wrote it, with members that a newer server may have added."""
 
+    @property
+    def etag(self) -> str:
+        """What `If-Match` takes; changes with every change of the picture or of what is known of it."""
+        return f'"i{self.id}-{self.rev}"'
+
     @classmethod
     def parse(cls, described: Json) -> "Image":
         """The picture that a server's JSON describes."""
         values = {name: described[name] for name in cls.__slots__ if name != "described"}
         times = {name: _moment(described[name]) for name in ("create_time", "update_time")}
         return cls(**{**values, **times}, described=described)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture that was sent, as it is now in the store."""
+
+    image: Image
+    created: bool
+    """Whether there is a new one; else it was replaced, or the same bytes were there under its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ import click
 from imagestore.client import Client
 from imagestore.commands.options import asks_server
 from imagestore.commands.output import Output
-from imagestore.commands.pictures import parse_name
 
 
 @click.command()
@@ -13,4 +12,4 @@ from imagestore.commands.pictures import parse_name
 @asks_server
 def command(client: Client, out: Output, picture: str) -> None:
     """Print what is known about PICTURE: an id, an md5 or sha256 sum, or domain/dkey."""
-    out.record(client.info(**parse_name(picture)).described)
+    out.record(client.info(picture).described)
