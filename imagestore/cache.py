@@ -5,11 +5,8 @@ and Redis takes none that is older than the one it has. A Redis that is away or 
 never an error.
 """
 
-import contextlib
 import logging
-import secrets
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,8 @@ from imagestore.cachewords import (
     load_record,
 )
 from imagestore.errors import ImagestoreError
-from imagestore.flight import Flights, heartbeat
+from imagestore.flight import Flights
+from imagestore.leases import Leases
 from imagestore.records import CONTENT_TYPES, ImageRecord, Picture
 
 __all__ = ["Cache", "CachedPicture", "Gone"]
@@ -48,9 +46,6 @@ BAR_TTL_S = 30
 
 FAILURE_TTL_S = 10
 """A bad picture is decoded once in this time (promises §12 allows up to 60 s)."""
-
-LEASE_TTL_S = 3
-"""A leader that was killed blocks the others for this long at most."""
 
 PATIENCE_S = 12
 """A waiter then makes the picture itself; a render takes 10 s at most (promises §5)."""
@@ -84,7 +79,15 @@ class Cache:
         self._withdraw = self._script("withdraw")
         self._find = self._script("find")
         self._keep = self._script("keep")
-        self._renew = self._script("renew")
+        renew = self._script("renew")
+        self._leases = Leases(
+            lambda key, token, life_ms: bool(
+                self._ask(lambda: self._redis.set(key, token, nx=True, px=life_ms), away=True)
+            ),
+            lambda key, token, life_ms: self._ask(
+                lambda: renew(keys=[key], args=[token, life_ms]), away=None
+            ),
+        )
 
     # Reads.
 
@@ -209,7 +212,7 @@ class Cache:
         """
 
         def lead() -> CachedPicture:
-            with self._lease(f"lock:{sha256}:{field}"):
+            with self._leases.hold(f"lock:{sha256}:{field}", patience_s=PATIENCE_S):
                 if found := self.picture(sha256, field):
                     return found
                 if failed := self.failure(sha256, field):
@@ -224,24 +227,32 @@ class Cache:
 
         return self._flights.run((sha256, field), lead, alone=lambda: CachedPicture(etag, make()))
 
-    @contextlib.contextmanager
-    def _lease(self, key: str) -> Iterator[None]:
-        """Hold the lock `key` for the block; without it when Redis is away or patience is over."""
-        token = secrets.token_hex(8)
-        deadline = time.monotonic() + PATIENCE_S
-        life_ms = LEASE_TTL_S * 1000
-        while not self._ask(lambda: bool(self._redis.set(key, token, nx=True, px=life_ms)), away=True):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.02)
-        try:
-            beat = heartbeat(
-                lambda: self._tell(lambda: self._renew(keys=[key], args=[token, life_ms])), every_s=1
-            )
-            with beat:
-                yield
-        finally:
-            self._ask(lambda: self._renew(keys=[key], args=[token, 0]), away=None)
+    def keep_missing(
+        self,
+        sha256: str,
+        etags: Mapping[str, str],
+        make: Callable[[Sequence[str]], Sequence[Picture | ImagestoreError]],
+    ) -> Mapping[str, ImagestoreError | None]:
+        """Keep those of the pictures (field -> ETag) that are missing and that nobody makes now.
+
+        `make` is given their fields and gives in the same order what became of each; failures are
+        remembered as those of `single_flight`. Gives for the fields that are seen to, and not for
+        those that somebody else makes, why they could not be made, or None.
+        """
+        missing = [field for field in etags if self.picture(sha256, field) is None]
+        seen_to: dict[str, ImagestoreError | None] = {field: None for field in etags if field not in missing}
+        with self._leases.hold_free([f"lock:{sha256}:{field}" for field in missing]) as locks:
+            # Looked at again: a lease is free too when its picture has just been made.
+            free = [lock.split(":", 2)[2] for lock in locks]
+            missing = [field for field in free if self.picture(sha256, field) is None]
+            for field, result in zip(missing, make(missing) if missing else [], strict=True):
+                if isinstance(result, ImagestoreError):
+                    self.remember_failure(sha256, field, result)
+                    seen_to[field] = result
+                else:
+                    self.keep(sha256, field, etags[field], result)
+                    seen_to[field] = None
+        return seen_to
 
     # Life.
 

@@ -4,6 +4,8 @@ They work in one process and, when `PROMETHEUS_MULTIPROC_DIR` names a folder bef
 added up over all processes that share it (prometheus_client's multiprocess mode).
 """
 
+from collections.abc import Sequence
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -19,6 +21,11 @@ _RENDERS = Counter(
     "Pictures inspected or rendered by decoder processes",
     ["engine", "format", "outcome"],
 )
+_DECODES = Counter(
+    "imagestore_decodes",
+    "Times that decoder processes opened and decoded an original; several pictures may come from one",
+    ["engine", "format"],
+)
 _RENDER_SECONDS = Histogram(
     "imagestore_render_seconds",
     "Time in a decoder process, without the wait for a free one",
@@ -27,10 +34,13 @@ _RENDER_SECONDS = Histogram(
 )
 
 
-def count_render(*, engine: str, format: str, outcome: str, seconds: float) -> None:
-    """Count one task of a decoder. `outcome` is `ok` or a name of the problem table; `engine` and
-    `format` are `unknown` where the decoder did not live to tell them."""
-    _RENDERS.labels(engine or "unknown", format or "unknown", outcome).inc()
+def count_task(*, engine: str, format: str, outcomes: Sequence[str], decodes: int, seconds: float) -> None:
+    """Count one task of a decoder: what became of each picture (`ok` or a name of the problem table),
+    and how often it decoded the original for them. `engine` and `format` are `unknown` where the
+    decoder did not live to tell them."""
+    for outcome in outcomes:
+        _RENDERS.labels(engine or "unknown", format or "unknown", outcome).inc()
+    _DECODES.labels(engine or "unknown", format or "unknown").inc(decodes)
     _RENDER_SECONDS.labels(engine or "unknown").observe(seconds)
 
 

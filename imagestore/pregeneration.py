@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagestore.catalog import Catalog
-from imagestore.errors import ImageNotFound, ImagestoreError, InsufficientStorage, Unavailable
+from imagestore.errors import ImageNotFound
 from imagestore.presets import Presets
-from imagestore.reading import Reads
+from imagestore.reading import Reads, Wanted
 from imagestore.records import ImageRecord
+from imagestore.rendition import Rendition
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.taskrecords import Again, Ended, TaskRecord
 
@@ -59,20 +60,28 @@ class Pregeneration:
         return Again(0, counts=False)
 
     def _render(self, record: ImageRecord) -> bool:
-        """Whether all presets of the image are in the cache now."""
+        """Whether all presets of the image are in the cache now; one that fails stops no other.
+
+        Raises:
+            Unavailable: not the picture's fault (when overloaded, readers go first).
+        """
+        wanted = [each for wish in self._presets.renditions if (each := self._wanted(record, wish))]
+        if not wanted:
+            return False
+        failures = [
+            (each, error) for each, error in zip(wanted, self._reads.keep_all(wanted), strict=True) if error
+        ]
+        for each, error in failures:
+            what = each.rendition.key
+            log.warning("preset %s of image_id=%d: %s: %s", what, record.id, error.name, error.detail)
+        return not failures and len(wanted) == len(self._presets.renditions)
+
+    def _wanted(self, record: ImageRecord, rendition: Rendition) -> Wanted | None:
         try:
-            for rendition in self._presets.renditions:
-                self._reads.picture(self._reads.wanted(record, rendition))
+            return self._reads.wanted(record, rendition)
         except ImageNotFound:
             log.warning("presets of image_id=%d name a watermark that is not there", record.id)
-            return False
-        except (Unavailable, InsufficientStorage):
-            # Not the picture's fault (when overloaded, readers go first); the task waits and goes on.
-            raise
-        except ImagestoreError as error:
-            log.warning("presets of image_id=%d: %s: %s", record.id, error.name, error.detail)
-            return False
-        return True
+            return None
 
 
 def _finished(progress: Mapping[str, Any]) -> Ended:

@@ -1,15 +1,15 @@
 """The read side: from a name to a record, from a record and a wish to a finished picture."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from imagestore.cache import Cache, CachedPicture, Gone
 from imagestore.catalog import Catalog
-from imagestore.engines import Mark
-from imagestore.errors import ImageNotFound, InvalidRequest, StorageUnavailable
+from imagestore.engines import Mark, Wish
+from imagestore.errors import ImageNotFound, ImagestoreError, InvalidRequest, StorageUnavailable, Unavailable
 from imagestore.identity import MarkDefaults, cache_field, mark_identity, picture_etag, recipe
 from imagestore.names import WATERMARK_DOMAIN
 from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile, Picture, RemoteObject
@@ -116,6 +116,23 @@ class Reads:
             self._cache.teach(spelling, field, wanted.rendition.watermark)
         return found
 
+    def keep_all(self, wanted: Sequence[Wanted]) -> Sequence[ImagestoreError | None]:
+        """Let the cache have all these pictures of one image; the missing ones are rendered together.
+
+        Gives for each why it could not be made (what `picture` would raise), or None.
+
+        Raises:
+            Overloaded, StorageUnavailable
+        """
+        by_field = {each.field: each for each in wanted}
+        seen_to = self._cache.keep_missing(
+            wanted[0].record.sha256,
+            {each.field: each.etag for each in wanted},
+            lambda fields: self._render_all([by_field[field] for field in fields]),
+        )
+        # Somebody else makes the others now, and is waited for.
+        return [seen_to[each.field] if each.field in seen_to else self._failure(each) for each in wanted]
+
     def small_original(self, wanted: Wanted) -> CachedPicture | None:
         """An original from memory; one that is small enough and was not there is kept from now on.
 
@@ -154,11 +171,29 @@ class Reads:
         self._cache.publish(record, mark=mark_identity(record), sums=[digest] if digest else [])
         return record
 
+    def _failure(self, wanted: Wanted) -> ImagestoreError | None:
+        try:
+            self.picture(wanted)
+        except Unavailable:
+            raise
+        except ImagestoreError as error:
+            return error
+        return None
+
     def _render(self, wanted: Wanted) -> Picture:
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(self._fetch(wanted.record))
             mark = self._mark(wanted.mark, wanted.rendition, stack) if wanted.mark else None
             return self._renderer.render(source, wanted.record.facts, wanted.rendition, mark)
+
+    def _render_all(self, wanted: Sequence[Wanted]) -> Sequence[Picture | ImagestoreError]:
+        with contextlib.ExitStack() as stack:
+            source = stack.enter_context(self._fetch(wanted[0].record))
+            wishes = [
+                Wish(each.rendition, self._mark(each.mark, each.rendition, stack) if each.mark else None)
+                for each in wanted
+            ]
+            return self._renderer.render_all(source, wanted[0].record.facts, wishes)
 
     @contextlib.contextmanager
     def _fetch(self, record: ImageRecord) -> Iterator[Path]:

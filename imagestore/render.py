@@ -17,9 +17,16 @@ import imagestore.engines
 from imagestore.children.decoder import Orders, Reply
 from imagestore.children.decoders import Decoders, Died, Late, NotTaken, StartMethod
 from imagestore.children.slots import Slots
-from imagestore.engines import Mark
-from imagestore.errors import ImageInvalid, ImagestoreError, ImageTooComplex, Overloaded, ProcessingTimeout
-from imagestore.metrics import count_render
+from imagestore.engines import Mark, Wish
+from imagestore.errors import (
+    ImageInvalid,
+    ImagestoreError,
+    ImageTooComplex,
+    Overloaded,
+    ProcessingTimeout,
+    RejectedImage,
+)
+from imagestore.metrics import count_task
 from imagestore.records import Facts, Picture
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding, Limits
@@ -127,15 +134,47 @@ class Renderer:
             ProcessingTimeout: it took too much time.
             Overloaded: too many wait already.
         """
+        (result,) = self._render(source, facts, [Wish(rendition, mark)])
+        if isinstance(result, ImagestoreError):
+            raise result
+        return result
+
+    def render_all(
+        self, source: Path, facts: Facts, wishes: Sequence[Wish]
+    ) -> Sequence[Picture | ImagestoreError]:
+        """Several pictures, mostly from one decode: for each wish the picture, or what `render` would
+        raise. Together they have the time of one; if that does not do, each is made alone.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
+        if len(wishes) > 1:
+            try:
+                return self._render(source, facts, wishes)
+            except (RejectedImage, ProcessingTimeout):
+                _log.info("%d pictures cannot be made together, so each is made alone", len(wishes))
+        return [self._alone(source, facts, wish) for wish in wishes]
+
+    def _alone(self, source: Path, facts: Facts, wish: Wish) -> Picture | ImagestoreError:
         try:
-            reply = self._run("render", facts.format, source.absolute(), facts, rendition, mark)
+            return self.render(source, facts, wish.rendition, wish.mark)
+        except Overloaded:
+            raise
+        except ImagestoreError as error:
+            return error
+
+    def _render(
+        self, source: Path, facts: Facts, wishes: Sequence[Wish]
+    ) -> Sequence[Picture | ImagestoreError]:
+        try:
+            reply = self._run("render", facts.format, source.absolute(), facts, wishes)
         except Late:
             raise ProcessingTimeout(
                 f"the picture was not finished within {self._limits.render_timeout_s:g} s"
             ) from None
-        if reply.picture is None:
+        if len(reply.results) != len(wishes):
             raise RuntimeError("a decoder gave no picture")
-        return reply.picture
+        return reply.results
 
     def check(self) -> None:
         """Start a decoder and make sure that the engines refuse what they must.
@@ -159,15 +198,13 @@ class Renderer:
     def _run(self, task: str, format: str, *arguments: Any) -> Reply:
         with self._slots.turn():
             started = time.monotonic()
-            engine, outcome = "", "internal-error"
+            reply, outcome = Reply(), "internal-error"
             try:
                 reply = self._ask(task, arguments)
-                engine = reply.engine
-                format = reply.facts.format if reply.facts else format
                 if reply.error:
                     raise reply.error
                 if reply.bug:
-                    raise RuntimeError(f"{engine or 'a decoder'} failed: {reply.bug}")
+                    raise RuntimeError(f"{reply.engine or 'a decoder'} failed: {reply.bug}")
                 outcome = "ok"
             except ImagestoreError as error:
                 outcome = error.name
@@ -176,8 +213,14 @@ class Renderer:
                 outcome = ImageTooComplex.name if task == "inspect" else ProcessingTimeout.name
                 raise
             finally:
-                took = time.monotonic() - started
-                count_render(engine=engine, format=format, outcome=outcome, seconds=took)
+                each = [r.name if isinstance(r, ImagestoreError) else "ok" for r in reply.results]
+                count_task(
+                    engine=reply.engine,
+                    format=reply.facts.format if reply.facts else format,
+                    outcomes=each or [outcome],
+                    decodes=reply.decodes,
+                    seconds=time.monotonic() - started,
+                )
             return reply
 
     def _ask(self, task: str, arguments: Sequence[Any]) -> Reply:

@@ -13,11 +13,11 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from imagestore.engines import Engine, Mark
+from imagestore.engines import Engine, Wish
 from imagestore.errors import ImageInvalid, ImagestoreError, ImageTooComplex, UnsupportedMediaType
 from imagestore.probe import HEAD_BYTES, probe, sniff
 from imagestore.probe.mending import mended
@@ -44,13 +44,15 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `engine` is the name of the engine that was chosen, or empty; `fit` says whether
-    the process is good for another task."""
+    """An answer. `engine` is the name of the engine that was chosen last, or empty; `results` are in the
+    order of the wishes; `decodes` counts how often the original was opened and decoded; `fit` says
+    whether the process is good for another task."""
 
     engine: str = ""
     facts: Facts | None = None
     seen: Mapping[str, Any] = field(default_factory=dict)
-    picture: Picture | None = None
+    results: tuple[Picture | ImagestoreError, ...] = ()
+    decodes: int = 0
     error: ImagestoreError | None = None
     bug: str | None = None
     fit: bool = True
@@ -80,22 +82,23 @@ class _Desk:
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
         self._chosen = ""
+        self._decodes = 0
 
     def answer(self, task: str, arguments: Sequence[Any]) -> Reply:
-        self._chosen = ""
+        self._chosen, self._decodes = "", 0
         _allow_cpu_seconds(self._orders.limits)
         try:
             reply: Reply = getattr(self, task)(*arguments)
         except ImagestoreError as error:
-            reply = Reply(self._chosen, error=error)
+            reply = Reply(error=error)
         except (MemoryError, SystemExit):
             refusal = ImageTooComplex("the picture needs more memory than one picture may take")
-            reply = Reply(self._chosen, error=refusal, fit=False)
+            reply = Reply(error=refusal, fit=False)
         except Exception as error:
             bug = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-            reply = Reply(self._chosen, bug=bug, fit=False)
+            reply = Reply(bug=bug, fit=False)
         _empty(self._orders.folder)
-        return reply
+        return replace(reply, engine=self._chosen, decodes=self._decodes)
 
     def check(self) -> Reply:
         """Refuse to work with an ImageMagick that would open what it must not."""
@@ -112,8 +115,9 @@ class _Desk:
             if not truncated_too:
                 raise
             return self._inspect_truncated(source)
-        seen: Mapping[str, Any] = self._engine_for(facts.format).inspect(source, facts)
-        return Reply(self._chosen, facts=facts, seen=dict(seen))
+        engine = self._engine_for(facts.format)
+        self._decodes += 1
+        return Reply(facts=facts, seen=dict(engine.inspect(source, facts)))
 
     def _inspect_truncated(self, source: Path) -> Reply:
         """The same for a picture that was cut short, if what there is of it can be shown."""
@@ -124,14 +128,34 @@ class _Desk:
         )
         facts = probe(copy, self._orders.limits)
         # Engines are lenient here, and raise where there is nothing to show.
-        small = Rendition(width=64, height=64)
-        self._engine_for(facts.format).render(source, facts, small, None, self._orders.encoding)
-        return Reply(self._chosen, facts=facts, seen={"truncated": True})
+        self._render_alone(source, facts, Wish(Rendition(width=64, height=64)))
+        return Reply(facts=facts, seen={"truncated": True})
 
-    def render(self, source: Path, facts: Facts, rendition: Rendition, mark: Mark | None) -> Reply:
-        engine = self._engine_for(facts.format, mark.facts.format if mark else facts.format)
-        picture = engine.render(source, facts, rendition, mark, self._orders.encoding)
-        return Reply(self._chosen, picture=picture)
+    def render(self, source: Path, facts: Facts, wishes: Sequence[Wish]) -> Reply:
+        """All that can be made; why the others cannot is in the results too."""
+        if len(wishes) == 1:
+            return Reply(results=(self._render_alone(source, facts, wishes[0]),))
+        results: dict[int, Picture | ImagestoreError] = {}
+        groups: dict[str, list[int]] = {}
+        for number, wish in enumerate(wishes):
+            try:
+                # A mark may be of a format that only another engine reads.
+                groups.setdefault(self._engine_for(*_formats(facts, wish)).NAME, []).append(number)
+            except UnsupportedMediaType as error:
+                results[number] = error
+        for numbers in groups.values():
+            some = [wishes[number] for number in numbers]
+            engine = self._engine_for(*_formats(facts, some[0]))
+            batch = engine.render_all(source, facts, some, self._orders.encoding)
+            results |= zip(numbers, batch.results, strict=True)
+            self._decodes += batch.decodes
+        return Reply(results=tuple(results[number] for number in range(len(wishes))))
+
+    def _render_alone(self, source: Path, facts: Facts, wish: Wish) -> Picture:
+        """Without holding a whole frame."""
+        engine = self._engine_for(*_formats(facts, wish))
+        self._decodes += 1
+        return engine.render(source, facts, wish.rendition, wish.mark, self._orders.encoding)
 
     def _engines(self) -> list[Engine]:
         modules: list[Any] = [importlib.import_module(name) for name in self._orders.engines]
@@ -146,6 +170,11 @@ class _Desk:
 
 
 _desk: _Desk | None = None
+
+
+def _formats(facts: Facts, wish: Wish) -> list[str]:
+    """Of all that an engine has to read."""
+    return [facts.format, *([wish.mark.facts.format] if wish.mark else [])]
 
 
 def _die_with(asker: int) -> None:

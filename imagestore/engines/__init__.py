@@ -4,11 +4,12 @@ An engine is a module with the functions of `Engine`. It is only ever called in 
 `render.py`, never in an API process: libraries that decode strangers' bytes abort, exit and hang.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from imagestore.errors import ImagestoreError
 from imagestore.records import Facts, Picture
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding
@@ -29,6 +30,23 @@ class Mark:
     opacity: float
     scale: float | None
     margin: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One picture that is wanted of an original."""
+
+    rendition: Rendition
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of several wishes, in their order: pictures, and errors as `Engine.render` raises
+    them; and how many times the original was decoded for all."""
+
+    results: tuple[Picture | ImagestoreError, ...]
+    decodes: int
 
 
 class Engine(Protocol):
@@ -57,5 +75,12 @@ class Engine(Protocol):
             ImageInvalid: the original cannot be decoded.
             InvalidParameter: `crop` lies outside this picture, or an animation would be too large.
             UnsupportedMediaType: the watermark is of a format that this engine does not read.
+            MemoryError: as above.
+        """
+
+    def render_all(self, source: Path, facts: Facts, wishes: Sequence[Wish], encoding: Encoding) -> Batch:
+        """The same for several wishes at once, from as few decodes as memory allows: mostly one.
+
+        Raises:
             MemoryError: as above.
         """

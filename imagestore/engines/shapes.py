@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Size:
     width: int
     height: int
@@ -13,8 +13,12 @@ class Size:
     def turned(self) -> "Size":
         return Size(self.height, self.width)
 
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, order=True)
 class Box:
     """A rectangle; `left` and `top` count from the upper left corner."""
 

@@ -2,41 +2,39 @@
 
 ImageMagick only ever gets bytes together with the name of their format: its file names are commands
 (`text:`, `label:@`, `[...]`). `policy/policy.xml` denies it everything but the stored formats, and
-`check_policy` proves that at start-up.
+`wand_policy.py` proves that at start-up.
 """
 
 import contextlib
 import struct
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wand.color import Color
-from wand.exceptions import MissingDelegateError, PolicyError, ResourceLimitError, WandException
+from wand.exceptions import ResourceLimitError, WandException
 from wand.image import Image
 from wand.resource import limits
 
-from imagestore.engines import Mark, wand_paint
+from imagestore.engines import Batch, Mark, Wish, wand_paint
 from imagestore.engines.exif import read_exif
-from imagestore.engines.geometry import Plan, check_animation, make_plan, reduction
-from imagestore.engines.output import Output, choose_output, is_animated
+from imagestore.engines.geometry import Plan, make_plan, reduction
+from imagestore.engines.output import Output, is_animated
 from imagestore.engines.shapes import Size, rescale
+from imagestore.engines.together import Job, Made, make_all, prepare
+from imagestore.engines.wand_policy import check_policy
 from imagestore.engines.whole import is_whole
-from imagestore.errors import ImageInvalid
+from imagestore.errors import ImageInvalid, ImagestoreError
 from imagestore.records import CONTENT_TYPES, Facts, Picture
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding
+
+__all__ = ["NAME", "READS", "check_policy", "inspect", "render", "render_all"]
 
 NAME = "wand"
 
 READS = frozenset(CONTENT_TYPES)
 
-_DENIED = {
-    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>',
-    "mvg": b"viewbox 0 0 9 9 rectangle 1,1 5,5",
-    "text": b"text",
-}
 _PNG_LEVEL_6_ADAPTIVE = 65
 """ImageMagick's PNG quality: tens are zlib's level, ones the filter (5: adaptive)."""
 
@@ -49,34 +47,12 @@ _WEBP_ANIM = 12 + 8 + 10
 
 _MOST_LEFT_BYTES = 16 * 1024 * 1024
 
+_MAX_HELD_PIXELS = 12_500_000
+"""Of the picture that several are made from: 100 MB at 16 bits a channel, and as much for a copy."""
+
 _AVIF_FASTEST = 9
 
 _COLOURSPACES = {"gray": "grey", "lineargray": "grey", "cmyk": "cmyk", "lab": "lab", "cielab": "lab"}
-
-
-def check_policy() -> None:
-    """Prove that the policy of this process is ours.
-
-    Raises:
-        RuntimeError: ImageMagick would read a format that is not stored, or cannot write a JPEG.
-    """
-    for name, data in _DENIED.items():
-        with Image() as image:
-            try:
-                image.read(blob=data, format=name)
-            except (PolicyError, MissingDelegateError):
-                # The second: this build has no such coder at all (Debian 13 without -extra has no SVG).
-                continue
-            except WandException as error:
-                raise RuntimeError(f"ImageMagick's policy does not refuse {name.upper()}") from error
-            raise RuntimeError(
-                f"ImageMagick's policy does not refuse {name.upper()}; see MAGICK_CONFIGURE_PATH"
-            )
-    try:
-        with Image(width=8, height=8, background=Color("white")) as white, Image() as again:
-            again.read(blob=white.make_blob("jpeg"), format="jpeg")
-    except WandException as error:
-        raise RuntimeError("ImageMagick cannot write and read a JPEG") from error
 
 
 def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
@@ -109,32 +85,46 @@ def render(
     source: Path, facts: Facts, rendition: Rendition, mark: Mark | None, encoding: Encoding
 ) -> Picture:
     """Make the picture; see `Engine.render`."""
-    plan = make_plan(facts, rendition)
-    output = choose_output(facts, rendition, encoding)
-    if output.animated:
-        check_animation(plan, facts.frames)
-    with _broken_is_invalid(), warnings.catch_warnings(), contextlib.ExitStack() as opened:
-        # A picture that was cut short is stored on request, so what there is of it is shown.
+    job = prepare(facts, Wish(rendition, mark), encoding)
+    with _lenient(), _read_for(source, facts, job) as image:
+        return _make(image, job)
+
+
+def render_all(source: Path, facts: Facts, wishes: Sequence[Wish], encoding: Encoding) -> Batch:
+    """Make several pictures from one decode; see `Engine.render_all`."""
+
+    def make(jobs: Sequence[Job]) -> Iterable[Made]:
+        with _lenient(), _read_for(source, facts, jobs[0]) as image:
+            return list(_make_each(image, jobs))
+
+    return make_all(facts, wishes, encoding, make, max_held_pixels=_MAX_HELD_PIXELS)
+
+
+@contextlib.contextmanager
+def _lenient() -> Iterator[None]:
+    """A picture that was cut short is stored on request, so what there is of it is shown."""
+    with _broken_is_invalid(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        stamp = opened.enter_context(_stamp(mark, plan.result)) if mark is not None else None
-        painter = wand_paint.Painter(plan, rendition, output, stamp)
-        image = opened.enter_context(_read(source.read_bytes(), facts, plan=plan, first=not output.animated))
-        finish = _animation if output.animated else _still
-        finished = opened.enter_context(finish(image, plan, painter))
-        return Picture(CONTENT_TYPES[output.format], _encode(finished, output))
+        yield
 
 
 @contextlib.contextmanager
 def _broken_is_invalid() -> Iterator[None]:
     """ImageMagick 6 does not give all memory back after it ran into its limit, and says only
-    sometimes that this was the reason. What is still counted when all pictures are closed tells."""
+    sometimes that this was the reason. What is counted more than before, when all pictures that were
+    opened here are closed, tells."""
+    before = limits.resource("memory")
     try:
         yield
     except (WandException, Warning) as error:
         exhausted = isinstance(error, ResourceLimitError) or "resources exhausted" in str(error)
-        if exhausted or limits.resource("memory") > _MOST_LEFT_BYTES:
+        if exhausted or limits.resource("memory") > before + _MOST_LEFT_BYTES:
             raise MemoryError("the picture needs more memory than ImageMagick's policy allows") from error
         raise ImageInvalid("the picture cannot be decoded") from error
+
+
+def _read_for(source: Path, facts: Facts, job: Job) -> Image:
+    return _read(source.read_bytes(), facts, plan=job.plan, first=not job.output.animated)
 
 
 def _read(data: bytes, facts: Facts, *, plan: Plan | None = None, first: bool = False) -> Image:
@@ -177,8 +167,42 @@ def _drop_partial_pixels(image: Image, plan: Plan) -> None:
         image.reset_coords()
 
 
-def _still(image: Image, plan: Plan, painter: "wand_paint.Painter") -> Image:
+def _make(image: Image, job: Job) -> Picture:
     """`image` is changed in place: a second copy of 50 megapixels would not fit."""
+    mark = job.wish.mark
+    with contextlib.ExitStack() as opened:
+        stamp = opened.enter_context(_stamp(mark, job.plan.result)) if mark is not None else None
+        painter = wand_paint.Painter(job.plan, job.wish.rendition, job.output, stamp)
+        finish = _animation if job.output.animated else _still
+        finished = opened.enter_context(finish(image, job.plan, painter))
+        return Picture(CONTENT_TYPES[job.output.format], _encode(finished, job.output))
+
+
+def _make_each(image: Image, jobs: Sequence[Job]) -> Iterator[Made]:
+    """The pictures of several jobs, the largest first, from one held picture that grows smaller."""
+    for number, job in enumerate(jobs, start=1):
+        if not job.output.animated:
+            _first_frame(image)
+            _shrink(image, job.plan.stored, job.spare)
+        try:
+            with _lenient():
+                if number == len(jobs):
+                    yield job, _make(image, job)
+                else:
+                    with image.clone() as copy:
+                        yield job, _make(copy, job)
+        except ImagestoreError as error:
+            yield job, error
+
+
+def _shrink(image: Image, stored: Size, times: int) -> None:
+    """Make it `times` smaller than it is stored, by a mean of blocks, if that halves it at least."""
+    by = times // max(1, round(stored.width / image.width))
+    if by > 1:
+        image.scale(max(1, image.width // by), max(1, image.height // by))
+
+
+def _still(image: Image, plan: Plan, painter: "wand_paint.Painter") -> Image:
     _first_frame(image)
     _resize(image, plan)
     return painter.paint(image)

@@ -40,6 +40,7 @@ INSIDE = {
     "s3": {"storage"},
     "localdisk": {"storage"},
     "cachewords": {"cache"},
+    "leases": {"cache"},
     "children": {"render"},
     "dialing": {"outbound", "download", "callbacks"},
     "outbound": {"download", "callbacks"},

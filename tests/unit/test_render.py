@@ -19,6 +19,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from imagestore import errors
+from imagestore.engines import Wish
 from imagestore.records import Facts
 from imagestore.render import Renderer
 from imagestore.rendition import Rendition
@@ -80,6 +81,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         renderer.close()
 
 
+def counted(name: str) -> float:
+    """The sum over all labels of a metric of ours."""
+    samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
+    names = {f"imagestore_{name}", f"imagestore_{name}_total"}
+    return sum(sample.value for sample in samples if sample.name in names)
+
+
 def children(pid: int) -> set[int]:
     """Processes whose parent is `pid`, from /proc."""
     found = set()
@@ -129,6 +137,31 @@ def test_render_gives_every_byte_of_the_picture(bench: Bench) -> None:
     made = bench.renderer().render(bench.picture("nothing"), FACTS, WISH, None)
 
     assert (made.content_type, made.body) == ("image/png", BIG)
+
+
+def test_pictures_are_made_together_by_one_task_and_counted_one_by_one(bench: Bench) -> None:
+    before = [counted(name) for name in ("renders", "decodes", "render_seconds_count")]
+
+    made = bench.renderer().render_all(bench.picture("nothing"), FACTS, [Wish(WISH)] * 5)
+
+    assert [getattr(each, "body", None) for each in made] == [BIG] * 5
+    after = [counted(name) for name in ("renders", "decodes", "render_seconds_count")]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [5, 1, 1]
+
+
+@pytest.mark.parametrize("command", ["die-together", "hang-together"])
+def test_what_cannot_be_made_together_is_made_alone(bench: Bench, command: str) -> None:
+    renderer = bench.renderer(limits=Limits(render_timeout_s=3, render_memory_bytes=256 * MIB))
+
+    made = renderer.render_all(bench.picture(command), FACTS, [Wish(WISH)] * 3)
+
+    assert [getattr(each, "body", None) for each in made] == [BIG] * 3
+
+
+def test_of_several_pictures_each_has_its_own_error(bench: Bench) -> None:
+    made = bench.renderer().render_all(bench.picture("invalid no pixels"), FACTS, [Wish(WISH)] * 2)
+
+    assert [(type(each), str(each)) for each in made] == [(errors.ImageInvalid, "no pixels")] * 2
 
 
 def test_errors_of_the_decoder_come_through_unharmed(bench: Bench) -> None:
@@ -568,8 +601,8 @@ def test_every_task_is_counted_by_its_outcome(bench: Bench) -> None:
 
 
 def test_the_counters_add_up_over_processes(tmp_path: Path) -> None:
-    code = "from imagestore.metrics import count_render\n"
-    code += "count_render(engine='vips', format='png', outcome='ok', seconds=0.2)"
+    code = "from imagestore.metrics import count_task\n"
+    code += "count_task(engine='vips', format='png', outcomes=['ok'], decodes=1, seconds=0.2)"
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
