@@ -9,8 +9,9 @@ import uuid
 import falcon
 
 from api import errors
-from api.auth import Keys
+from api.auth import Access
 from api.images import Image, Images
+from api.keys import Key, Keys
 from api.ops import Live, Metrics, Problem, Ready, Root
 from api.read import ImageInfo, ImageRead
 from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksRetry, TasksSummary
@@ -51,33 +52,34 @@ class WholeBodies:
 
 def build(store: ImageStore) -> App:
     """The WSGI application around an open store."""
-    app: App = falcon.App(middleware=[RequestIds(), WholeBodies()])
+    app: App = falcon.App(middleware=[RequestIds(), WholeBodies(), Access(store.keyring)])
     app.req_options.strip_url_path_trailing_slash = False
     # One body part is the picture; the others are short words and one piece of JSON.
     app.req_options.media_handlers["multipart/form-data"] = falcon.media.MultipartFormHandler(
         falcon.media.multipart.MultipartParseOptions()
     )
     errors.install(app)
-    keys = Keys(store.settings.api_keys)
     app.add_route("/", Root())
     app.add_route("/problems/{name}", Problem())
-    named = NamedImage(store, keys)
+    named = NamedImage(store)
     for version in ("", "/v1"):
         app.add_route(f"{version}/health/live", Live())
         app.add_route(f"{version}/health/ready", Ready(store))
         app.add_route(f"{version}/metrics", Metrics())
         app.add_route(f"{version}/image/read", ImageRead(store))
         app.add_route(f"{version}/image/info", ImageInfo(store))
-        app.add_route(f"{version}/image/upload", UploadImage(store, keys))
-        app.add_route(f"{version}/image/download", DownloadImage(store, keys))
-        app.add_route(f"{version}/tasks", Tasks(store, keys))
-        app.add_route(f"{version}/tasks/summary", TasksSummary(store, keys))
-        app.add_route(f"{version}/tasks/retry", TasksRetry(store, keys))
-        app.add_route(f"{version}/tasks/{{task_id}}", Task(store, keys))
-        app.add_route(f"{version}/tasks/{{task_id}}/retry", TaskRetry(store, keys))
-        app.add_route(f"{version}/images", Images(store, keys))
-        app.add_route(f"{version}/images/pregenerate", Pregenerate(store, keys))
-        app.add_route(f"{version}/images/{{image_id}}", Image(store, keys))
+        app.add_route(f"{version}/image/upload", UploadImage(store))
+        app.add_route(f"{version}/image/download", DownloadImage(store))
+        app.add_route(f"{version}/tasks", Tasks(store))
+        app.add_route(f"{version}/tasks/summary", TasksSummary(store))
+        app.add_route(f"{version}/tasks/retry", TasksRetry(store))
+        app.add_route(f"{version}/tasks/{{task_id}}", Task(store))
+        app.add_route(f"{version}/tasks/{{task_id}}/retry", TaskRetry(store))
+        app.add_route(f"{version}/keys", Keys(store))
+        app.add_route(f"{version}/keys/{{key_id}}", Key(store))
+        app.add_route(f"{version}/images", Images(store))
+        app.add_route(f"{version}/images/pregenerate", Pregenerate(store))
+        app.add_route(f"{version}/images/{{image_id}}", Image(store))
         # Last: it would swallow every route of two and more segments.
         app.add_route(f"{version}/{{domain}}/{{dkey:path}}", named)
     return app

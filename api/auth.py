@@ -1,41 +1,83 @@
-"""Who may write: API keys as Bearer tokens (RFC 6750 §2.1)."""
+"""Who may ask for what: API keys as Bearer tokens (RFC 6750 §2.1), checked before any handler runs."""
 
-import hashlib
-import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from imagestore.errors import Forbidden, Unauthenticated
-from imagestore.settings import ApiKey
+import falcon
+
+from imagestore.errors import Unauthenticated
+from imagestore.grants import Grant, Right
+from imagestore.keyring import Keyring
+
+PUBLIC = None
+
+NEEDED: Mapping[str, Mapping[str, Right | None]] = {
+    "/": {"GET": PUBLIC},
+    "/problems/{name}": {"GET": PUBLIC},
+    "/health/live": {"GET": PUBLIC},
+    "/health/ready": {"GET": PUBLIC},
+    # nginx gives it to the addresses of METRICS_FROM alone.
+    "/metrics": {"GET": PUBLIC},
+    "/image/read": {"GET": PUBLIC},
+    "/image/info": {"GET": PUBLIC},
+    "/image/upload": {"POST": "write"},
+    "/image/download": {"POST": "write"},
+    "/images": {"GET": PUBLIC, "POST": "write"},
+    "/images/pregenerate": {"POST": "write"},
+    "/images/{image_id}": {"GET": PUBLIC, "PUT": "write", "PATCH": "write", "DELETE": "write"},
+    "/keys": {"GET": "admin", "POST": "admin"},
+    "/keys/{key_id}": {"DELETE": "admin"},
+    "/tasks": {"GET": "read", "POST": "write"},
+    "/tasks/summary": {"GET": "read"},
+    "/tasks/retry": {"POST": "write"},
+    "/tasks/{task_id}": {"GET": "read", "DELETE": "write"},
+    "/tasks/{task_id}/retry": {"POST": "write"},
+    "/{domain}/{dkey:path}": {"GET": PUBLIC, "PUT": "write", "DELETE": "write"},
+}
+"""Route (without `/v1`) -> method -> the right that it needs; HEAD is as GET. A key's domains are
+checked by the handlers, which know what a request reaches. docs/http-api.md has the same table, and
+tests/api/test_rights.py holds it against the routes of the application."""
 
 
-class Keys:
-    """The keys that this server knows."""
+class Access:
+    """Middleware: nothing of a route happens before its right is there."""
 
-    def __init__(self, keys: Sequence[ApiKey]) -> None:
-        self._keys = [(hashlib.sha256(key.secret.encode()).digest(), key) for key in keys]
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
 
-    def authenticate(self, authorization: str | None) -> ApiKey:
-        """The key that an Authorization header carries.
-
-        Raises:
-            Unauthenticated: there is none, or it is none of ours.
-        """
-        scheme, _, secret = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not secret.strip():
-            raise Unauthenticated("this needs an API key, sent as 'Authorization: Bearer <key>'")
-        # Digests have one length, so that the comparison tells nothing about the key's.
-        digest = hashlib.sha256(secret.strip().encode("utf-8", "surrogateescape")).digest()
-        matching = [key for known, key in self._keys if hmac.compare_digest(known, digest)]
-        if not matching:
-            raise Unauthenticated("the API key is not known here")
-        return matching[0]
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: dict[str, str]
+    ) -> None:
+        if not hasattr(resource, f"on_{req.method.lower()}"):
+            # The answer is a 405, or the list of methods.
+            return
+        right = needed(req.uri_template or "", req.method)
+        if right is PUBLIC:
+            return
+        grant = self._keyring.grant_of(bearer(req))
+        req.context.key_id = grant.key_id
+        grant.require(right)
+        req.context.grant = grant
 
 
-def authorize(key: ApiKey, domain: str) -> None:
-    """Check that the key may write in the domain.
+def needed(template: str, method: str) -> Right | None:
+    """The right that a method of a route needs; what is not in the table needs the highest."""
+    methods = NEEDED.get(template.removeprefix("/v1") or "/", {})
+    return methods.get("GET" if method == "HEAD" else method, "admin")
+
+
+def bearer(req: falcon.Request) -> str:
+    """The secret in a request's Authorization header.
 
     Raises:
-        Forbidden: it may not.
+        Unauthenticated: there is none.
     """
-    if key.domains and domain not in key.domains:
-        raise Forbidden(f"this API key may not write in domain {domain!r}")
+    scheme, _, secret = (req.get_header("Authorization") or "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthenticated("this needs an API key, sent as 'Authorization: Bearer <key>'")
+    return secret.strip()
+
+
+def caller(req: falcon.Request) -> Grant:
+    """What the caller of a route that is not public may do."""
+    grant: Grant = req.context.grant
+    return grant

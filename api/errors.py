@@ -51,6 +51,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 }
 """Every problem that can be answered: name -> status and title."""
 
+REFUSALS = frozenset(["unauthenticated", "forbidden", "rate-limited", "insufficient-storage"])
+"""Problems that somebody may ask the operator about, so each is a line in the log."""
+
 RETRY_AFTER_S = 1
 """Seconds after which a client may try again what was not available."""
 
@@ -96,6 +99,9 @@ def _on_imagestore_error(
     parameter = {"parameter": error.parameter} if isinstance(error, InvalidParameter) else {}
     if isinstance(error, Unavailable):
         log.warning("%s request_id=%s detail=%s", error.name, req.context.request_id, error.detail)
+    if error.name in REFUSALS:
+        key_id = getattr(req.context, "key_id", None)
+        log.info("refused problem=%s request_id=%s key_id=%s", error.name, req.context.request_id, key_id)
     send_problem(req, resp, error.name, error.detail, **parameter)
 
 

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from api.auth import Keys, authorize
+from api.auth import caller
 from api.bodies import read_json, receive_upload
 from api.errors import unknown_parameter
 from api.paging import page_limit
@@ -47,9 +47,8 @@ class Images(UploadImage):
 class Image:
     """One image: its description, its replacement, its metadata, its end."""
 
-    def __init__(self, store: ImageStore, keys: Keys) -> None:
+    def __init__(self, store: ImageStore) -> None:
         self._store = store
-        self._keys = keys
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         for name in parse_query(req.query_string):
@@ -80,10 +79,10 @@ class Image:
         resp.status = 204
 
     def _check_write(self, req: falcon.Request, image_id: str) -> int:
-        key = self._keys.authenticate(req.get_header("Authorization"))
         number = check_id(image_id)
-        if key.domains:
-            authorize(key, self._store.reads.by_id(number).domain)
+        grant = caller(req)
+        if grant.domains:
+            grant.require_domain(self._store.reads.by_id(number).domain)
         return number
 
 

@@ -9,9 +9,9 @@ import falcon
 
 from api.bodies import media_type_of
 from imagestore.errors import InvalidParameter, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from imagestore.grants import Grant
 from imagestore.names import DEFAULT_DOMAIN, check_dkey, check_domain
 from imagestore.records import Source
-from imagestore.settings import ApiKey
 from imagestore.strictjson import MAX_METADATA_BYTES, parse_json
 from imagestore.taskrecords import NewTask
 from imagestore.tasks import batch_name
@@ -99,7 +99,7 @@ def read_lines(req: falcon.Request) -> Iterator[Line]:
     return iter(enumerate(values, start=1))
 
 
-def batch_of(req: falcon.Request, key: ApiKey) -> str | None:
+def batch_of(req: falcon.Request, grant: Grant) -> str | None:
     """What the Idempotency-Key of a request names; None without that header.
 
     One key means one thing for each API key and route.
@@ -112,7 +112,7 @@ def batch_of(req: falcon.Request, key: ApiKey) -> str | None:
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(given):
         raise InvalidRequest("Idempotency-Key is not 1 to 255 printable ASCII characters without spaces")
-    return batch_name(key.secret, f"{req.path.removeprefix('/v1')}\n{given}")
+    return batch_name(grant.key_id, f"{req.path.removeprefix('/v1')}\n{given}")
 
 
 def _lines_of_stream(stream: Source) -> Iterator[Line]:

@@ -10,17 +10,17 @@ from urllib.parse import urlencode
 
 import falcon
 
-from api.auth import Keys, authorize
+from api.auth import caller
 from api.errors import unknown_parameter
 from api.paging import page_limit
 from api.responses import STREAM_CHUNK_BYTES, send_accepted, send_json
 from api.taskbodies import Line, batch_of, parse_download, read_lines, read_object
 from api.write import send_stored
 from imagestore.errors import ImagestoreError, InvalidParameter, InvalidRequest
+from imagestore.grants import Grant
 from imagestore.names import check_domain, check_id
 from imagestore.query import parse_query
 from imagestore.service import ImageStore
-from imagestore.settings import ApiKey
 from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, describe_task
 
 LINES_AT_ONCE = 500
@@ -31,19 +31,20 @@ MEMORY_BYTES = 1024 * 1024
 
 
 class _Resource:
-    def __init__(self, store: ImageStore, keys: Keys) -> None:
+    def __init__(self, store: ImageStore) -> None:
         self._store = store
-        self._keys = keys
 
-    def _authenticate(self, req: falcon.Request) -> ApiKey:
-        return self._keys.authenticate(req.get_header("Authorization"))
+    def _find(self, req: falcon.Request, task_id: str) -> TaskRecord:
+        _parameters(req)
+        task = self._store.tasks.get(check_id(task_id))
+        caller(req).require_domain(task.domain)
+        return task
 
 
 class DownloadImage(_Resource):
     """POST `/image/download`: one URL, now (`mode=sync`) or by a task."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = self._authenticate(req)
         for name in parse_query(req.query_string):
             raise unknown_parameter(name, "none, but members of the JSON body")
         wish = read_object(req)
@@ -51,9 +52,9 @@ class DownloadImage(_Resource):
         if mode not in ("sync", "async"):
             raise InvalidParameter("mode", f"mode is {str(mode)[:40]!r}, expected sync or async")
         task = parse_download(wish)
-        authorize(key, task.domain)
+        caller(req).require_domain(task.domain)
         if mode == "async":
-            send_accepted(resp, self._store.tasks.submit(task, batch=batch_of(req, key)))
+            send_accepted(resp, self._store.tasks.submit(task, batch=batch_of(req, caller(req))))
             return
         if task.callback:
             raise InvalidParameter("callback", "callback is given with mode=sync, expected mode=async")
@@ -64,7 +65,6 @@ class Tasks(_Resource):
     """`/tasks`: a page of them by GET, a batch of downloads by POST."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = self._authenticate(req)
         parameters = _parameters(req, "flag", "reason", "domain", "after", "limit")
         limit = page_limit(parameters.get("limit"))
         after = check_id(parameters["after"]) if "after" in parameters else 0
@@ -72,7 +72,7 @@ class Tasks(_Resource):
         found = self._store.tasks.page(
             flag=_flag(parameters),
             problem=parameters.get("reason"),
-            domains=_domains(key, parameters),
+            domains=_domains(caller(req), parameters),
             after=after,
             limit=limit + 1,
         )
@@ -84,14 +84,13 @@ class Tasks(_Resource):
     on_head = on_get
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = self._authenticate(req)
         _parameters(req)
-        batch = batch_of(req, key) or secrets.token_hex(16)
+        batch = batch_of(req, caller(req)) or secrets.token_hex(16)
         # An answer that has begun cannot become an error any more, so it begins when all is committed.
         answer = _Answer()
         try:
             for lines in _groups(read_lines(req), LINES_AT_ONCE):
-                self._take(key, batch, lines, answer)
+                self._take(caller(req), batch, lines, answer)
         except BaseException:
             answer.close()
             raise
@@ -100,14 +99,14 @@ class Tasks(_Resource):
         resp.set_header("Cache-Control", "no-store")
         resp.set_stream(answer.rewound(), answer.length)
 
-    def _take(self, key: ApiKey, batch: str, lines: Iterable[Line], answer: "_Answer") -> None:
+    def _take(self, grant: Grant, batch: str, lines: Iterable[Line], answer: "_Answer") -> None:
         good: dict[int, NewTask] = {}
         for number, value in lines:
             try:
                 if isinstance(value, ImagestoreError):
                     raise value
                 task = parse_download(value)
-                authorize(key, task.domain)
+                grant.require_domain(task.domain)
                 good[number] = task
             except ImagestoreError as error:
                 answer.reject(number, error.name, error.detail)
@@ -133,21 +132,9 @@ class Task(_Resource):
         self._store.tasks.withdraw(self._find(req, task_id).id)
         resp.status = 204
 
-    def _find(self, req: falcon.Request, task_id: str) -> TaskRecord:
-        key = self._authenticate(req)
-        _parameters(req)
-        task = self._store.tasks.get(check_id(task_id))
-        authorize(key, task.domain)
-        return task
 
-
-class TaskRetry(Task):
+class TaskRetry(_Resource):
     """POST `/tasks/{id}/retry`."""
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
-        raise falcon.HTTPMethodNotAllowed(["POST"])
-
-    on_head = on_delete = on_get
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         send_accepted(resp, self._store.tasks.retry(self._find(req, task_id).id))
@@ -157,12 +144,13 @@ class TasksRetry(_Resource):
     """POST `/tasks/retry?flag=failed&reason=&domain=`: all failed tasks, or those with one reason."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = self._authenticate(req)
         parameters = _parameters(req, "flag", "reason", "domain")
         if parameters.get("flag") != "failed":
             raise InvalidParameter("flag", "flag is not 'failed', and only failed tasks can be retried")
+        if "domain" not in parameters:
+            caller(req).require("admin")
         count = self._store.tasks.retry_all(
-            problem=parameters.get("reason"), domains=_domains(key, parameters)
+            problem=parameters.get("reason"), domains=_domains(caller(req), parameters)
         )
         send_json(resp, {"retried": count}, status=202)
 
@@ -171,9 +159,8 @@ class TasksSummary(_Resource):
     """GET `/tasks/summary`: how many there are of each flag and of each reason."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = self._authenticate(req)
         parameters = _parameters(req, "domain")
-        send_json(resp, self._store.tasks.summary(_domains(key, parameters)))
+        send_json(resp, self._store.tasks.summary(_domains(caller(req), parameters)))
 
     on_head = on_get
 
@@ -182,14 +169,13 @@ class Pregenerate(_Resource):
     """POST `/images/pregenerate?domain=`: a task that renders its presets, and tells its progress."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = self._authenticate(req)
         parameters = _parameters(req, "domain")
         domain = check_domain(parameters.get("domain", ""))
-        authorize(key, domain)
+        caller(req).require_domain(domain)
         if not self._store.settings.presets.parameters:
             raise InvalidRequest("there are no presets to render; the setting PRESETS names them")
         task = NewTask(kind="pregenerate", domain=domain)
-        send_accepted(resp, self._store.tasks.submit(task, batch=batch_of(req, key)))
+        send_accepted(resp, self._store.tasks.submit(task, batch=batch_of(req, caller(req))))
 
 
 class _Answer:
@@ -253,11 +239,11 @@ def _parameters(req: falcon.Request, *known: str) -> dict[str, str]:
     return parameters
 
 
-def _domains(key: ApiKey, parameters: dict[str, str]) -> Collection[str]:
+def _domains(grant: Grant, parameters: dict[str, str]) -> Collection[str]:
     """The domains that the answer is about; none of them means all."""
     if "domain" not in parameters:
-        return key.domains
-    authorize(key, check_domain(parameters["domain"]))
+        return grant.domains
+    grant.require_domain(check_domain(parameters["domain"]))
     return [parameters["domain"]]
 
 

@@ -2,7 +2,7 @@
 
 import falcon
 
-from api.auth import Keys, authorize
+from api.auth import caller
 from api.bodies import UPLOAD_FIELDS, Upload, receive_upload
 from api.errors import unknown_parameter
 from api.preconditions import precondition
@@ -21,17 +21,15 @@ from imagestore.writing import Stored
 class UploadImage:
     """POST of a picture as a form or as a raw body: `/image/upload` and `/images`."""
 
-    def __init__(self, store: ImageStore, keys: Keys) -> None:
+    def __init__(self, store: ImageStore) -> None:
         self._store = store
-        self._keys = keys
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        key = self._keys.authenticate(req.get_header("Authorization"))
         with receive_upload(self._store, req, allowed=UPLOAD_FIELDS) as upload:
             task = _parse_upload(upload)
-            authorize(key, task.domain)
+            caller(req).require_domain(task.domain)
             if _is_async(upload):
-                batch = batch_of(req, key)
+                batch = batch_of(req, caller(req))
                 send_accepted(resp, self._store.tasks.submit_upload(upload.spooled, task, batch=batch))
                 return
             stored = self._store.writes.upload(
@@ -42,10 +40,6 @@ class UploadImage:
 
 class NamedImage(NamedOriginal):
     """`/{domain}/{dkey}`: PUT creates or replaces, DELETE removes, GET gives the original."""
-
-    def __init__(self, store: ImageStore, keys: Keys) -> None:
-        super().__init__(store)
-        self._keys = keys
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, domain: str, dkey: str) -> None:
         self._check_write(req, domain, dkey)
@@ -69,10 +63,9 @@ class NamedImage(NamedOriginal):
 
     def _check_write(self, req: falcon.Request, domain: str, dkey: str) -> None:
         check_route(domain)
-        key = self._keys.authenticate(req.get_header("Authorization"))
         check_domain(domain)
         check_dkey(dkey)
-        authorize(key, domain)
+        caller(req).require_domain(domain)
 
 
 def _parse_upload(upload: Upload) -> NewTask:

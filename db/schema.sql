@@ -86,6 +86,20 @@ CREATE TABLE IF NOT EXISTS cache_debt (
     PRIMARY KEY (image_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS api_key (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    name VARCHAR(64) NOT NULL,
+    digest CHAR(64) NOT NULL COMMENT 'sha256 of the secret, which is kept nowhere',
+    rights VARCHAR(8) NOT NULL COMMENT 'read, write or admin; each includes those before it',
+    domains TEXT NULL COMMENT 'separated by blanks; NULL: all',
+    create_time DATETIME(3) NOT NULL,
+    use_time DATETIME(3) NULL COMMENT 'of the last use, to ten minutes',
+    expire_time DATETIME(3) NULL,
+    revoke_time DATETIME(3) NULL,
+    PRIMARY KEY (id),
+    UNIQUE KEY digest (digest)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 -- Last: while it is missing, the tables above are not all there. These tables are as the files of
 -- db/migrations make them, so each file's name goes into it here, in an INSERT IGNORE.
 CREATE TABLE IF NOT EXISTS schema_migration (
@@ -95,3 +109,6 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     PRIMARY KEY (id),
     UNIQUE KEY name (name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+INSERT IGNORE INTO schema_migration (name, applied) VALUES
+    ('0001_api_key', UTC_TIMESTAMP());

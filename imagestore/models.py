@@ -1,4 +1,4 @@
-"""The tables as Peewee models; only `catalog` uses them.
+"""The tables as Peewee models; only the catalogs use them.
 
 The types are those of `db/schema.sql`, which is what MySQL and MariaDB load; SQLite gets its
 tables from here. The models know no database: each query is given one to run on.
@@ -178,7 +178,25 @@ class CacheDebt(peewee.Model):
         table_name = "cache_debt"
 
 
-TABLES: tuple[type[peewee.Model], ...] = (ImageInfo, ImageTask, CacheDebt)
+class ApiKey(peewee.Model):
+    """A key that was made at run time; its secret is kept nowhere."""
+
+    id = IdField()
+    name = peewee.CharField(64)
+    digest = peewee.FixedCharField(64)
+    rights = peewee.CharField(8)
+    domains = peewee.TextField(null=True)
+    create_time = UtcField()
+    use_time = UtcField(null=True)
+    expire_time = UtcField(null=True)
+    revoke_time = UtcField(null=True)
+
+    class Meta:
+        table_name = "api_key"
+        indexes = ((("digest",), True),)
+
+
+TABLES: tuple[type[peewee.Model], ...] = (ImageInfo, ImageTask, CacheDebt, ApiKey)
 
 
 def create_tables(database: peewee.Database) -> None:

@@ -6,8 +6,8 @@ import unicodedata
 from imagestore.errors import InvalidKey, InvalidParameter
 
 RESERVED_DOMAINS = frozenset(
-    {"console", "docs", "favicon.ico", "health", "iiif", "image", "images", "metrics", "openapi.json"}
-    | {"problems", "robots.txt", "rq", "static", "tasks", "v1"}
+    {"audit", "console", "docs", "domains", "favicon.ico", "health", "iiif", "image", "images", "keys"}
+    | {"metrics", "openapi.json", "problems", "robots.txt", "rq", "static", "tasks", "upload-tokens", "v1"}
 )
 """First path segments with a meaning of their own; a domain of that name could not be read."""
 

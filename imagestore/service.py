@@ -11,6 +11,8 @@ from imagestore.cache import Cache
 from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
 from imagestore.jobqueue import JobQueue
+from imagestore.keycatalog import KeyCatalog
+from imagestore.keyring import Keyring
 from imagestore.reading import Reads
 from imagestore.render import Renderer, import_engines
 from imagestore.settings import Settings
@@ -45,6 +47,7 @@ class ImageStore:
     writes: Writes
     tasks: Tasks
     workshop: Workshop
+    keyring: Keyring
     _catalog: Catalog
     _task_catalog: TaskCatalog
     _queue: JobQueue
@@ -100,6 +103,7 @@ class ImageStore:
             writes=writes,
             tasks=tasks,
             workshop=workshop,
+            keyring=Keyring(settings.api_keys, KeyCatalog(settings.database_url)),
             _catalog=catalog,
             _task_catalog=task_catalog,
             _queue=queue,
@@ -137,6 +141,7 @@ class ImageStore:
             # them with it (decoder.py), and the next one removes their folder.
             self._renderer.close()
         self.workshop.close()
+        self.keyring.close()
         self._queue.close()
         self._task_catalog.close()
         self._cache.close()

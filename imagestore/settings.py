@@ -68,13 +68,11 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A secret that allows writes; in every domain when `domains` is empty."""
+    """A secret that allows everything; in every domain when `domains` is empty. `id` is its name in logs."""
 
-    secret: str
+    id: str
+    secret: str = field(repr=False)
     domains: frozenset[str] = frozenset()
-
-    def __repr__(self) -> str:
-        return f"ApiKey(secret=..., domains={sorted(self.domains)})"
 
 
 @dataclass(frozen=True)
@@ -193,13 +191,15 @@ class _Reader(Environment):
         keys = []
         master = self.text("API_KEY", "")
         if master:
-            keys.append(ApiKey(master))
-        for entry in filter(None, (part.strip() for part in self.text("API_KEYS", "").split(";"))):
+            keys.append(ApiKey("API_KEY", master))
+        entries = filter(None, (part.strip() for part in self.text("API_KEYS", "").split(";")))
+        for number, entry in enumerate(entries, start=1):
             secret, limited, domains = entry.rpartition("=")
-            keys.append(ApiKey(secret, self._domains(domains)) if limited else ApiKey(entry))
+            own = (secret, self._domains(domains)) if limited else (entry,)
+            keys.append(ApiKey(f"API_KEYS.{number}", *own))
         made = data_dir / API_KEY_FILE
         if not keys and made.is_file():
-            keys.append(ApiKey(made.read_text().strip()))
+            keys.append(ApiKey("API_KEY", made.read_text().strip()))
         for key in keys:
             if len(key.secret) < 16 or not key.secret.isascii() or " " in key.secret:
                 self.faults.append(

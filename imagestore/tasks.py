@@ -156,7 +156,7 @@ class Tasks:
 
 
 def batch_name(owner: str, key: str) -> str:
-    """What an Idempotency-Key of one owner (an API key's secret) is called in the database."""
+    """What an Idempotency-Key of one owner (an API key's id) is called in the database."""
     return hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()[:32]
 
 

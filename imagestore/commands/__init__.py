@@ -33,6 +33,7 @@ class Entry:
 
 COMMANDS = {
     "info": Entry("info", "what is known about a picture"),
+    "keys": Entry("keys", "API keys: make, list, revoke"),
     "completion": Entry("completion", "what a shell needs to complete commands and options"),
 }
 """In the order of the list. A module is imported when its command is called, so that the list and

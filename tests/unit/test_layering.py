@@ -16,6 +16,7 @@ WORDS = {
         "metrics",
         "spelling",
         "weburl",
+        "grants",
         "guard",
         "taskrecords",
         "presets",
@@ -27,12 +28,12 @@ WORDS = {
 
 USE_CASES = {
     *("service", "reading", "writing"),
-    *("tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
+    *("keyring", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
 }
 
 INSIDE = {
-    "models": {"catalog", "taskcatalog", "taskcallbacks", "taskrows"},
-    "database": {"catalog", "taskcatalog", "taskcallbacks", "taskrows"},
+    "models": {"catalog", "keycatalog", "taskcatalog", "taskcallbacks", "taskrows"},
+    "database": {"catalog", "keycatalog", "taskcatalog", "taskcallbacks", "taskrows"},
     "taskrows": {"taskcatalog", "taskcallbacks"},
     "taskcallbacks": {"taskcatalog"},
     "migrations": {"catalog"},
@@ -50,7 +51,7 @@ INSIDE = {
 """An adapter's own parts -> the only modules that may use them."""
 
 ADAPTERS = {"catalog", "storage", "cache", "probe", "render", "spool", "engines"}
-ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits"}
+ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits", "keycatalog"}
 """What the use cases are made of; adapters do not know each other."""
 
 ENTRANCES = {"client": {"client"}, "commands": {"client", "commands"}}

@@ -1,0 +1,16 @@
+CREATE TABLE "image_info" ("id" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "domain" VARBINARY(16) NOT NULL, "dkey" VARBINARY(1020) NOT NULL, "user_metadata" LONGTEXT NOT NULL, "image_metadata" LONGTEXT NOT NULL, "md5sum" CHAR(32) NOT NULL, "sha256" CHAR(64) NOT NULL, "format" VARCHAR(8) NOT NULL, "width" INTEGER NOT NULL, "height" INTEGER NOT NULL, "size" INTEGER NOT NULL, "rev" INTEGER NOT NULL, "content_time" DATETIME(3) NOT NULL, "create_time" DATETIME(3) NOT NULL, "update_time" DATETIME(3) NOT NULL);
+CREATE UNIQUE INDEX "imageinfo_domain_dkey" ON "image_info" ("domain", "dkey");
+CREATE INDEX "imageinfo_md5sum_content_time_id" ON "image_info" ("md5sum", "content_time", "id");
+CREATE INDEX "imageinfo_sha256_content_time_id" ON "image_info" ("sha256", "content_time", "id");
+CREATE TABLE "image_task" ("id" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "kind" VARCHAR(16) NOT NULL, "domain" VARBINARY(16) NOT NULL, "dkey" VARBINARY(1020), "url" VARCHAR(2048) NOT NULL, "url_md5" CHAR(32) NOT NULL, "host" VARCHAR(255) NOT NULL, "page_url" VARCHAR(2048), "metadata" LONGTEXT NOT NULL, "overwrite" INTEGER NOT NULL, "callback" VARCHAR(2048), "flag" VARCHAR(16) NOT NULL, "problem" VARCHAR(64), "flag_ext" TEXT, "image_id" INTEGER, "sha256" CHAR(64), "attempts" INTEGER NOT NULL, "deaths" INTEGER NOT NULL, "duration_ms" INTEGER, "final_url" VARCHAR(2048), "etag" VARCHAR(512), "last_modified" VARCHAR(64), "progress" LONGTEXT NOT NULL, "batch" CHAR(32), "line" INTEGER, "claim" CHAR(16), "queued_time" DATETIME(3), "due_time" DATETIME(3), "callback_flag" VARCHAR(16), "callback_problem" VARCHAR(64), "callback_attempts" INTEGER NOT NULL, "callback_queued" INTEGER NOT NULL, "callback_due" DATETIME(3), "create_time" DATETIME(3) NOT NULL, "update_time" DATETIME(3) NOT NULL, "end_time" DATETIME(3));
+CREATE UNIQUE INDEX "imagetask_batch_line" ON "image_task" ("batch", "line");
+CREATE INDEX "imagetask_url_md5" ON "image_task" ("url_md5");
+CREATE INDEX "imagetask_flag_problem_id" ON "image_task" ("flag", "problem", "id");
+CREATE INDEX "imagetask_flag_kind_due_time" ON "image_task" ("flag", "kind", "due_time");
+CREATE INDEX "imagetask_flag_queued_time_host" ON "image_task" ("flag", "queued_time", "host");
+CREATE INDEX "imagetask_callback_flag_callback_due" ON "image_task" ("callback_flag", "callback_due");
+CREATE INDEX "imagetask_domain_id" ON "image_task" ("domain", "id");
+CREATE INDEX "imagetask_sha256" ON "image_task" ("sha256");
+CREATE TABLE "cache_debt" ("image_id" INTEGER NOT NULL PRIMARY KEY, "rev" INTEGER NOT NULL, "create_time" DATETIME(3) NOT NULL);
+CREATE TABLE "schema_migration" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "applied" DATETIME NOT NULL);
+CREATE UNIQUE INDEX "schema_migration_name" ON "schema_migration" ("name");
