@@ -79,6 +79,7 @@ class Cache:
         self._withdraw = self._script("withdraw")
         self._find = self._script("find")
         self._keep = self._script("keep")
+        self._teach = self._script("teach")
         renew = self._script("renew")
         self._leases = Leases(
             lambda key, token, life_ms: bool(
@@ -162,17 +163,24 @@ class Cache:
             arguments = [field, dump_picture(etag, picture), self._picture_ttl_s, self._fields_max]
             self._tell(lambda: self._keep(keys=[f"picture:{sha256}"], args=arguments))
 
-    def teach(self, spelling: str, field: str, watermark: str | None) -> None:
+    def teach(self, spelling: str, field: str, watermark: str | None, recipe: str) -> None:
         """Let nginx know which field a spelling of rendition parameters means.
 
         `spelling` is the raw query without its `id=` or `sum=` element, and, if the letters `auto`
         are in it, `|` and the class of the client (`accept_class`). `field` is without the identity
         of the watermark, and `watermark` the dkey of the one that the spelling names. A spelling
-        over 512 bytes, or one that nginx could not tell from another wish, is not taught.
+        over 512 bytes, or one that nginx could not tell from another wish, is not taught; nor is
+        anything while a process with another `recipe` was the last to call `agree_on`.
         """
-        if _is_teachable(spelling, field):
-            lesson = f"{field}\n{watermark or ''}"
-            self._tell(lambda: self._redis.set(f"spelling:{spelling}", lesson, ex=self._picture_ttl_s))
+        if not _is_teachable(spelling, field):
+            return
+        arguments = [f"{field}\n{watermark or ''}", recipe, self._picture_ttl_s]
+
+        def teach() -> Any:
+            return self._tell(lambda: self._teach(keys=[f"spelling:{spelling}", "recipe"], args=arguments))
+
+        if teach() == -1 and self.agree_on(recipe):
+            teach()
 
     def agree_on(self, recipe: str) -> bool:
         """Forget what spellings mean if it was learnt under another recipe (settings that were changed).
@@ -181,10 +189,10 @@ class Cache:
         """
 
         def agree() -> bool:
-            if self._redis.get("recipe") != recipe.encode():
+            # In one step: of many that agree at once, one forgets, before anything is taught anew.
+            if self._redis.set("recipe", recipe, ex=self._picture_ttl_s, get=True) != recipe.encode():
                 for key in self._redis.scan_iter("spelling:*", count=1000):
                     self._redis.unlink(key)
-                self._redis.set("recipe", recipe, ex=self._picture_ttl_s)
             return True
 
         return bool(self._tell(agree))

@@ -42,11 +42,12 @@ class Reads:
         self._cache = cache
         self._renderer = renderer
         self._recipe = recipe(settings.image_engine, settings.encoding)
+        # What a spelling means depends on the presets too.
+        self._lessons = f"{self._recipe} {sorted(settings.presets.parameters.items())}"
 
     def agree_with_cache(self) -> bool:
         """Let the cache forget what spellings meant under other settings; False when it is away."""
-        meaning = f"{self._recipe} {sorted(self._settings.presets.parameters.items())}"
-        return self._cache.agree_on(meaning)
+        return self._cache.agree_on(self._lessons)
 
     def by_id(self, image_id: int) -> ImageRecord:
         """The image with that number.
@@ -113,7 +114,7 @@ class Reads:
         )
         if spelling:
             field = cache_field(wanted.rendition, self._recipe)
-            self._cache.teach(spelling, field, wanted.rendition.watermark)
+            self._cache.teach(spelling, field, wanted.rendition.watermark, self._lessons)
         return found
 
     def keep_all(self, wanted: Sequence[Wanted]) -> Sequence[ImagestoreError | None]:

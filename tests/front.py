@@ -40,6 +40,7 @@ RECORD = ImageRecord(
 ORIGINAL_ETAG = f'"{SHA[:32]}"'
 PICTURE = Picture("image/webp", bytes(range(256)) * 8 + b"\r\n\n")
 PICTURE_FIELD = "width=300@recipe"
+RECIPE = "recipe"
 PICTURE_ETAG = '"0123456789abcdef0123456789abcdef"'
 
 
@@ -66,7 +67,7 @@ class Front:
         self.raw.flushall()
         self.cache.publish(RECORD, sums=[MD5, SHA])
         self.cache.keep(SHA, PICTURE_FIELD, PICTURE_ETAG, PICTURE)
-        self.cache.teach("w=300", PICTURE_FIELD, None)
+        self.cache.teach("w=300", PICTURE_FIELD, None, RECIPE)
         self.stored.parent.mkdir(parents=True, exist_ok=True)
         self.stored.unlink(missing_ok=True)
         self.stored.write_bytes(ORIGINAL)

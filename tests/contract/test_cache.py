@@ -31,6 +31,7 @@ from tests.servers import Server, redis_server, wait_until
 
 SHA = "5f" * 32
 FIELD = "width=300@abc123"
+RECIPE = "abc123"
 PICTURE = Picture("image/webp", bytes(range(256)) + b"\n\n\r\n")
 NOON = datetime(2024, 2, 29, 12, 0, 0, 123000, tzinfo=UTC)
 RECORD = ImageRecord(
@@ -183,12 +184,12 @@ def test_every_key_has_a_life(cache: Cache, raw: redis.Redis) -> None:
     cache.bury(8, 1)
     cache.bar(9, 1)
     cache.keep(SHA, FIELD, '"e"', PICTURE)
-    cache.teach("w=300", FIELD, None)
+    cache.teach("w=300", FIELD, None, RECIPE)
     cache.remember_failure(SHA, FIELD, ImageInvalid("cut short"))
 
     keys = raw.keys()
 
-    assert len(keys) == 8
+    assert len(keys) == 9
     assert all(raw.ttl(key) > 0 for key in keys)
 
 
@@ -256,7 +257,7 @@ def test_forgotten_pictures_are_gone(cache: Cache) -> None:
 def test_spelling_is_taught(
     cache: Cache, raw: redis.Redis, spelling: str, field: str, watermark: str | None, value: bytes
 ) -> None:
-    cache.teach(spelling, field, watermark)
+    cache.teach(spelling, field, watermark, RECIPE)
 
     assert raw.get(f"spelling:{spelling}") == value
 
@@ -274,7 +275,7 @@ def test_spelling_is_taught(
 def test_spelling_that_nginx_could_misread_is_not_taught(
     cache: Cache, raw: redis.Redis, spelling: str, field: str
 ) -> None:
-    cache.teach(spelling, field, None)
+    cache.teach(spelling, field, None, RECIPE)
 
     assert raw.keys("spelling:*") == []
 
@@ -467,7 +468,7 @@ def test_redis_away_is_a_miss_and_writes_say_so(tmp_path: Path) -> None:
         assert not cache.bar(7, 4)
         assert not cache.bury(7, 4)
         cache.keep(SHA, FIELD, '"e"', PICTURE)
-        cache.teach("w=300", FIELD, None)
+        cache.teach("w=300", FIELD, None, RECIPE)
         cache.remember_failure(SHA, FIELD, ImageInvalid("x"))
         cache.forget_pictures(SHA)
         cache.close()
@@ -557,7 +558,7 @@ def test_forked_child_may_use_the_cache_of_its_parent(cache: Cache) -> None:
 
 def test_changed_settings_make_spellings_be_learnt_anew(cache: Cache, raw: redis.Redis) -> None:
     assert cache.agree_on("old")
-    cache.teach("preset=thumb", "width=300@old", None)
+    cache.teach("preset=thumb", "width=300@old", None, "old")
 
     assert cache.agree_on("old")
     kept = raw.exists("spelling:preset=thumb")
@@ -565,3 +566,31 @@ def test_changed_settings_make_spellings_be_learnt_anew(cache: Cache, raw: redis
 
     assert kept == 1
     assert raw.exists("spelling:preset=thumb") == 0
+
+
+def test_what_is_taught_before_any_process_agreed_is_kept_when_others_agree(
+    cache: Cache, raw: redis.Redis
+) -> None:
+    cache.teach("w=300", FIELD, None, RECIPE)
+
+    assert cache.agree_on(RECIPE)
+
+    assert raw.get("spelling:w=300") == f"{FIELD}\n".encode()
+
+
+def test_a_process_with_older_settings_teaches_nothing(cache: Cache, raw: redis.Redis) -> None:
+    assert cache.agree_on("old")
+    assert cache.agree_on("new")
+
+    cache.teach("preset=thumb", "width=300@old", None, "old")
+
+    assert raw.exists("spelling:preset=thumb") == 0
+
+
+def test_teaching_keeps_the_recipe_alive(cache: Cache, raw: redis.Redis) -> None:
+    assert cache.agree_on(RECIPE)
+    raw.expire("recipe", 5)
+
+    cache.teach("w=300", FIELD, None, RECIPE)
+
+    assert raw.ttl("recipe") > 5

@@ -23,6 +23,7 @@ from tests.front import (
     PICTURE,
     PICTURE_ETAG,
     PICTURE_FIELD,
+    RECIPE,
     RECORD,
     SHA,
     Front,
@@ -143,7 +144,7 @@ def test_version_prefix_is_the_same_route(always: Front) -> None:
 
 
 def test_spelling_is_looked_up_with_the_id_anywhere(always: Front) -> None:
-    always.cache.teach("w=300&fit=cover", PICTURE_FIELD, None)
+    always.cache.teach("w=300&fit=cover", PICTURE_FIELD, None, RECIPE)
 
     for query in ("id=7&w=300&fit=cover", "w=300&id=7&fit=cover", "w=300&fit=cover&id=7"):
         assert always.http.get(f"/image/read?{query}").content == PICTURE.body
@@ -214,7 +215,7 @@ def test_range_of_a_rendition_is_ignored(always: Front) -> None:
 def test_negotiated_format_has_a_picture_per_class(always: Front, accept: str, kind: str) -> None:
     for each in ("avif", "webp", ""):
         field = f"width=300&format=auto{'-' if each else ''}{each}@recipe"
-        always.cache.teach(f"w=300&format=auto|{each}", field, None)
+        always.cache.teach(f"w=300&format=auto|{each}", field, None, RECIPE)
         always.cache.keep(SHA, field, f'"{each}"', Picture("image/png", each.encode() or b"none"))
 
     answer = always.http.get("/image/read?id=7&w=300&format=auto", headers={"Accept": accept})
@@ -225,7 +226,7 @@ def test_negotiated_format_has_a_picture_per_class(always: Front, accept: str, k
 
 
 def test_two_accept_headers_count_as_one(always: Front) -> None:
-    always.cache.teach("w=300&format=auto|avif", PICTURE_FIELD, None)
+    always.cache.teach("w=300&format=auto|avif", PICTURE_FIELD, None, RECIPE)
 
     answer = always.http.get(
         "/image/read?id=7&w=300&format=auto", headers=[("Accept", "image/webp"), ("Accept", "image/avif")]
@@ -238,7 +239,7 @@ def test_watermarked_picture_follows_the_mark(always: Front) -> None:
     mark = replace(RECORD, id=9, domain="watermark", dkey="lögo", sha256="11" * 32)
     spelled = "/image/read?w=300&watermark=l%C3%B6go&"
     always.cache.publish(mark, mark="mark1")
-    always.cache.teach("w=300&watermark=l%C3%B6go", "marked@recipe", "lögo")
+    always.cache.teach("w=300&watermark=l%C3%B6go", "marked@recipe", "lögo", RECIPE)
     always.cache.keep(SHA, "marked@recipe#mark1", '"m1"', Picture("image/png", b"first mark"))
 
     first = always.http.get(spelled + "id=7")
