@@ -196,6 +196,14 @@ class StorageUnavailable(Unavailable):
     name = "storage-unavailable"
 
 
+class OriginalMissing(StorageUnavailable):
+    """The store answers, and lacks the original."""
+
+
+class OriginalDamaged(StorageUnavailable):
+    """The stored bytes are not those that were put."""
+
+
 class QueueUnavailable(Unavailable):
     """The queue does not answer."""
 

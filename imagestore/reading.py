@@ -1,6 +1,7 @@
 """The read side: from a name to a record, from a record and a wish to a finished picture."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,17 @@ from typing import BinaryIO
 from imagestore.cache import Cache, CachedPicture, Gone
 from imagestore.catalog import Catalog
 from imagestore.engines import Mark, Wish
-from imagestore.errors import ImageNotFound, ImagestoreError, InvalidRequest, StorageUnavailable, Unavailable
+from imagestore.errors import (
+    ImageNotFound,
+    ImagestoreError,
+    InvalidRequest,
+    OriginalDamaged,
+    StorageUnavailable,
+    Unavailable,
+)
 from imagestore.identity import MarkDefaults, cache_field, mark_identity, picture_etag, recipe
 from imagestore.names import WATERMARK_DOMAIN
+from imagestore.quarantine import seize
 from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile, Picture, RemoteObject
 from imagestore.render import Renderer
 from imagestore.rendition import Rendition
@@ -146,8 +155,8 @@ class Reads:
         if cached is None:
             with self._storage.read(record.sha256) as stream:
                 picture = Picture(CONTENT_TYPES[record.format], stream.read())
-            if len(picture.body) != record.size:
-                return None
+            if hashlib.sha256(picture.body).hexdigest() != record.sha256:
+                raise self._damaged(record.sha256)
             self._cache.keep(record.sha256, wanted.field, wanted.etag, picture)
             cached = CachedPicture(wanted.etag, picture)
         return cached
@@ -198,12 +207,19 @@ class Reads:
 
     @contextlib.contextmanager
     def _fetch(self, record: ImageRecord) -> Iterator[Path]:
-        """The original as a file. One of another length is a fault of the store, not of the picture,
-        and some decoders would show half of it (promises §21)."""
-        with self._storage.fetch(record.sha256) as path:
-            if path.stat().st_size != record.size:
-                raise StorageUnavailable("the stored original has another length than its record")
+        """The original as a file. Other bytes than its hash says are a fault of the store, not of the
+        picture, and nothing that is made of them may be served (promises §21)."""
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(self._storage.fetch(record.sha256))
+            except OriginalDamaged as error:
+                raise self._damaged(record.sha256) from error
             yield path
+
+    def _damaged(self, sha256: str) -> StorageUnavailable:
+        """The error for a damaged original, which nobody else is given any more."""
+        seize(self._storage, self._cache, sha256)
+        return StorageUnavailable("the stored original is damaged")
 
     def _mark(self, mark: ImageRecord, wish: Rendition, stack: contextlib.ExitStack) -> Mark:
         """The watermark with every default settled: the request's word, then the mark's own."""

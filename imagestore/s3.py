@@ -177,12 +177,23 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         with _translated(path):
             self.client.delete_object(Bucket=self._bucket_name, Key=self._path_to_key(path))
 
-    def objects(self) -> Iterator[tuple[str, int, datetime]]:
-        """Path, bytes and time (UTC) of the last put of every object: one request for 1,000 of them."""
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object within the bucket, by the store itself (at most 5 GB, S3 User Guide)."""
+        with _translated(source):
+            self.client.copy_object(
+                Bucket=self._bucket_name,
+                Key=self._path_to_key(target),
+                CopySource={"Bucket": self._bucket_name, "Key": self._path_to_key(source)},
+            )
+
+    def objects(self, *, below: str = "", after: str = "") -> Iterator[tuple[str, int, datetime]]:
+        """Path, bytes and time (UTC) of the last put of every object, in the order of paths: one
+        request for 1,000 of them. Only paths that begin with `below`, or come after `after`."""
         prefix = f"{self._prefix}/" if self._prefix else ""
+        start = {"StartAfter": prefix + after} if after else {}
         with _translated("/"):
             pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket_name, Prefix=prefix):
+            for page in pages.paginate(Bucket=self._bucket_name, Prefix=prefix + below, **start):
                 for found in page.get("Contents", ()):
                     yield (
                         found["Key"].removeprefix(prefix),

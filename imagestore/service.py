@@ -17,7 +17,7 @@ from imagestore.reading import Reads
 from imagestore.render import Renderer, import_engines
 from imagestore.settings import Settings
 from imagestore.spool import Spool
-from imagestore.storage import Storage, open_storage
+from imagestore.storage import Storage, open_storages
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.tasks import Tasks
 from imagestore.workshop import Workshop, open_fetcher
@@ -68,7 +68,9 @@ class ImageStore:
             ValueError: a URL of the settings cannot be used; the message names the variable.
             RuntimeError: the engines are not safe to use on this machine.
         """
-        storage = open_storage(settings.storage_url, spool_dir=settings.spool_dir)
+        storage = open_storages(
+            settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir
+        )
         catalog = Catalog(settings.database_url, pool_size=settings.database_pool)
         cache = Cache(
             settings.redis_url,
@@ -183,5 +185,5 @@ def prepare_for_jobs(settings: Settings) -> None:
         ValueError: a URL of the settings, or FETCH_ALLOW, cannot be used.
     """
     import_engines(settings.image_engine)
-    open_storage(settings.storage_url, spool_dir=settings.spool_dir).close()
+    open_storages(settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir).close()
     open_fetcher(settings)

@@ -83,6 +83,8 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     storage_url: str = field(repr=False)
+    storage_fallback_url: str = field(repr=False, default="")
+    """The store that originals are moved away from; read where `storage_url` lacks one."""
     api_keys: tuple[ApiKey, ...] = field(repr=False, default=())
     dashboard_login: str = field(repr=False, default="")
     """`user:password` of the queue dashboard, which does not start without."""
@@ -146,6 +148,7 @@ class Settings:
             database_url=reader.text("DATABASE_URL", f"sqlite:///{data_dir}/imagestore.db"),
             redis_url=reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
             storage_url=reader.text("STORAGE_URL", str(data_dir / "originals")),
+            storage_fallback_url=reader.text("STORAGE_FALLBACK_URL", ""),
             api_keys=reader.api_keys(data_dir),
             dashboard_login=reader.text("DASHBOARD_LOGIN", ""),
             image_engine=reader.choice("IMAGE_ENGINE", ("auto", "wand"), "auto"),

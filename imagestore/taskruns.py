@@ -17,6 +17,7 @@ from imagestore.errors import (
     FetchFailed,
     ImagestoreError,
     InsufficientStorage,
+    OriginalMissing,
     ProcessingTimeout,
     Unavailable,
 )
@@ -133,6 +134,8 @@ class Runs:
             if not error.passing:
                 return Ended("failed", error.reason, error.detail)
             return Again(error.retry_after_s or 0, error.reason, error.detail)
+        except OriginalMissing as error:
+            return Again(0, "original-missing", error.detail)
         except (Unavailable, InsufficientStorage) as error:
             return Again(AWAY_PAUSE_S, error.name, error.detail, counts=False)
         except ProcessingTimeout as error:
@@ -209,7 +212,13 @@ class Runs:
         if known is None or known.image_id is None or not (known.fetch.etag or known.fetch.last_modified):
             return None
         image = self._catalog.by_id(known.image_id)
-        return known if image and image.sha256 == known.sha256 else None
+        if image is None or image.sha256 != known.sha256:
+            return None
+        try:
+            # "Still the same" must not be the answer when what is stored is lost: then the bytes are needed.
+            return known if self._storage.size(image.sha256) == image.size else None
+        except OriginalMissing:
+            return None
 
     def _take_upload(self, task: TaskRecord) -> Ended:
         if task.sha256 is None:

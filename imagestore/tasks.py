@@ -82,7 +82,9 @@ class Tasks:
         """
         sniff(spooled.head)
         self._storage.put(spooled.content.sha256, spooled.path)
-        return self.submit(task, batch=batch)
+        record = self.submit(task, batch=batch)
+        self._storage.assure(spooled.content.sha256, spooled.path)
+        return record
 
     def get(self, task_id: int) -> TaskRecord:
         """The task with that number.

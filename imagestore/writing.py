@@ -219,8 +219,14 @@ class Writes:
             facts, seen = self._renderer.inspect(spooled.path, truncated_too=truncated_too)
             told = {"frames": facts.frames, "orientation": facts.orientation, "alpha": facts.alpha}
             image_metadata = {**told, **seen}
-        self._storage.put(spooled.content.sha256, spooled.path)
+        if self._storage.put(spooled.content.sha256, spooled.path):
+            log.warning("an upload healed a damaged original: sha256=%s", spooled.content.sha256)
+            self._cache.forget_pictures(spooled.content.sha256)
         return _Accepted(spooled, facts, image_metadata)
+
+    def _assure(self, accepted: _Accepted) -> None:
+        """After the row is there: its file too, whatever a collection did in between."""
+        self._storage.assure(accepted.spooled.content.sha256, accepted.spooled.path)
 
     def _create(
         self, accepted: _Accepted, domain: str, dkey: str, user_metadata: Mapping[str, Any] | None
@@ -233,6 +239,7 @@ class Writes:
             accepted.image_metadata,
             user_metadata or {},
         )
+        self._assure(accepted)
         self._publish(record)
         self._announce(record)
         log.info("stored image_id=%d domain=%s sha256=%s", record.id, domain, record.sha256)
@@ -258,6 +265,7 @@ class Writes:
             expected_rev=existing.rev if precondition else None,
             owe=not barred,
         )
+        self._assure(accepted)
         self._told(barred)
         self._publish(record)
         if not same_bytes:

@@ -20,6 +20,7 @@ NOTED = (
     "REDIS_URL",
     "QUEUE_URL",
     "STORAGE_URL",
+    "STORAGE_FALLBACK_URL",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
 )
@@ -80,7 +81,7 @@ def _noted(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
 
 def _absolute(name: str, value: str) -> str:
     """A path that the servers resolve in their working directory, for those who work elsewhere."""
-    if name.endswith("_FILE") or (name == "STORAGE_URL" and "://" not in value):
+    if name.endswith("_FILE") or (name in ("STORAGE_URL", "STORAGE_FALLBACK_URL") and "://" not in value):
         return os.path.abspath(value)
     scheme, found, path = value.partition("sqlite:///")
     if found and not scheme and not path.startswith(("/", ":")):

@@ -254,3 +254,28 @@ def test_a_damaged_original_is_never_served_as_if_it_were_whole(shared_stack: Im
     assert shared_stack.writer.put(f"/damaged/{harm}", content=body).status_code == 200
     assert shared_stack.http.get(f"/damaged/{harm}").content == body
     assert shared_stack.http.get(f"/image/read?id={image['id']}&width=80").status_code == 200
+
+
+def test_damage_of_equal_length_is_never_rendered_and_then_not_served_at_all(
+    shared_stack: ImageStack,
+) -> None:
+    body = pictures.photo(800, 600, seed=71, quality=95)
+    image = shared_stack.upload(body, "damaged", "changed")
+    sha256 = image["sha256"]
+    path = shared_stack.folder / "data" / "originals" / sha256[:2] / sha256[2:4] / sha256
+    path.unlink()
+    path.write_bytes(body[:-1000] + bytes(1000))
+
+    fresh = shared_stack.http.get(f"/image/read?id={image['id']}&width=80")
+
+    assert unavailable(fresh, "storage-unavailable")
+    wait_until(
+        lambda: shared_stack.http.get("/damaged/changed").status_code == 503, what="the end of the file"
+    )
+    assert not path.exists()
+    assert (path.parents[2] / ".quarantine" / sha256).exists()
+
+    # The same bytes sent again mend it.
+    assert shared_stack.writer.put("/damaged/changed", content=body).status_code == 200
+    assert shared_stack.http.get("/damaged/changed").content == body
+    assert shared_stack.http.get(f"/image/read?id={image['id']}&width=80").status_code == 200

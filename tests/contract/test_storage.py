@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from imagestore.errors import StorageUnavailable
+from imagestore.errors import OriginalDamaged, OriginalMissing, StorageUnavailable
 from imagestore.records import RemoteObject
 from imagestore.storage import Storage, open_storage
 from tests.originals import (
@@ -159,6 +159,78 @@ def test_remove_takes_the_original_and_does_not_mind_its_absence(storage: Storag
     storage.remove(SHA256)
 
     assert list(storage.walk()) == []
+
+
+def test_fetch_refuses_bytes_that_are_not_those_of_the_name(storage: Storage, tmp_path: Path) -> None:
+    storage.put(SHA256, spooled(tmp_path, CONTENT[:-1] + b"?"))
+
+    with pytest.raises(OriginalDamaged), storage.fetch(SHA256):
+        pass
+
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_put_replaces_damaged_bytes_of_the_same_length(
+    storage: Storage, source: Path, tmp_path: Path
+) -> None:
+    storage.put(SHA256, spooled(tmp_path, CONTENT[:-1] + b"?"))
+
+    storage.put(SHA256, source)
+
+    assert content_of(storage, SHA256) == CONTENT
+
+
+def test_shelved_original_is_missing_until_it_is_put_back(storage: Storage, source: Path) -> None:
+    storage.put(SHA256, source)
+
+    storage.shelve(SHA256, ".trash")
+
+    assert [found.sha256 for found in storage.shelved(".trash")] == [SHA256]
+    assert list(storage.walk()) == []
+    with pytest.raises(OriginalMissing):
+        storage.stat(SHA256)
+    with pytest.raises(OriginalMissing):
+        storage.shelve(SHA256, ".trash")
+
+    storage.unshelve(SHA256, ".trash")
+    storage.unshelve(SHA256, ".trash")
+
+    assert content_of(storage, SHA256) == CONTENT
+    assert list(storage.shelved(".trash")) == []
+
+
+def test_what_comes_back_from_a_shelf_does_not_replace_what_was_put_since(
+    storage: Storage, source: Path, tmp_path: Path
+) -> None:
+    storage.put(SHA256, spooled(tmp_path, CONTENT[:-1] + b"?"))
+    storage.shelve(SHA256, ".quarantine")
+    storage.put(SHA256, source)
+
+    with storage.read(SHA256, ".quarantine") as damaged:
+        assert damaged.read() == CONTENT[:-1] + b"?"
+    storage.unshelve(SHA256, ".quarantine")
+
+    assert content_of(storage, SHA256) == CONTENT
+    assert list(storage.shelved(".quarantine")) == []
+
+
+def test_assure_puts_again_what_was_collected_meanwhile(storage: Storage, source: Path) -> None:
+    storage.put(SHA256, source)
+    storage.shelve(SHA256, ".trash")
+
+    storage.assure(SHA256, source)
+
+    assert content_of(storage, SHA256) == CONTENT
+
+
+def test_walk_is_in_the_order_of_hashes_and_can_begin_anywhere(storage: Storage, source: Path) -> None:
+    names = [f"{start}{'0' * 58}{end}" for start in ("0000", "00ff", "7a00", "ff01") for end in ("01", "ff")]
+    for name in reversed(names):
+        storage.put(name, source)
+
+    assert [found.sha256 for found in storage.walk()] == names
+    for number in range(len(names)):
+        assert [found.sha256 for found in storage.walk(names[number])] == names[number + 1 :]
 
 
 def test_walk_finds_every_original(storage: Storage, tmp_path: Path) -> None:

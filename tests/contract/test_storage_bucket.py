@@ -1,6 +1,7 @@
 """What only a store in an S3 bucket promises: one request an operation, deadlines, presigned URLs."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import threading
@@ -120,11 +121,12 @@ def test_located_url_with_another_signature_is_refused(storage: Storage, source:
 def test_put_neither_loads_the_file_nor_keeps_it_open(storage: Storage, tmp_path: Path) -> None:
     size = 16 << 20
     source = spooled(tmp_path, bytes(size))
+    sha256 = hashlib.sha256(bytes(size)).hexdigest()
     storage.check()
     tracemalloc.start()
 
-    storage.put(SHA256, source)
-    with storage.fetch(SHA256) as path:
+    storage.put(sha256, source)
+    with storage.fetch(sha256) as path:
         fetched = path.stat().st_size
 
     peak = tracemalloc.get_traced_memory()[1]
@@ -139,7 +141,8 @@ def test_walk_goes_past_one_page_of_a_listing(storage: Storage, source: Path) ->
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda name: storage.put(name, source), names))
 
-    assert {found.sha256 for found in storage.walk()} == names
+    assert [found.sha256 for found in storage.walk()] == sorted(names)
+    assert [found.sha256 for found in storage.walk(f"{20:064x}")] == sorted(names)[21:]
 
 
 def test_wrong_secret_is_unavailable(s3: Server, source: Path, tmp_path: Path) -> None:

@@ -123,6 +123,18 @@ def test_put_replaces_a_link_that_stands_at_the_final_name(
     assert outside.read_bytes() == b"not ours"
 
 
+def test_put_tells_of_damage_that_it_healed(storage: Storage, root: Path, source: Path) -> None:
+    first = storage.put(SHA256, source)
+    again = storage.put(SHA256, source)
+    (root / STORED_AT).unlink()
+    (root / STORED_AT).write_bytes(CONTENT[:-1] + b"?")
+
+    healed = storage.put(SHA256, source)
+
+    assert (first, again, healed) == (False, False, True)
+    assert content_of(storage, SHA256) == CONTENT
+
+
 def test_walk_skips_what_is_no_original(storage: Storage, root: Path, source: Path) -> None:
     storage.put(SHA256, source)
     for stray in ("README", "ab/notes", "ab/cd/short", f"ab/cd/{'0' * 64}", f".tmp/{SHA256}"):

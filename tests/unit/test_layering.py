@@ -28,6 +28,7 @@ WORDS = {
 
 USE_CASES = {
     *("service", "reading", "writing"),
+    *("quarantine", "upkeep"),
     *("keyring", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
 }
 
@@ -38,8 +39,9 @@ INSIDE = {
     "taskcallbacks": {"taskcatalog"},
     "migrations": {"catalog"},
     "database_errors": {"database"},
+    "stores": {"storage"},
     "s3": {"storage"},
-    "localdisk": {"storage"},
+    "localdisk": {"storage", "stores"},
     "cachewords": {"cache"},
     "leases": {"cache"},
     "children": {"render"},
@@ -74,7 +76,7 @@ OWNERS = {
         "imagestore.migrations",
     },
     "pymysql": {"imagestore.database"},
-    "fs": {"imagestore.storage", "imagestore.s3"},
+    "fs": {"imagestore.storage", "imagestore.stores", "imagestore.s3"},
     "fs_s3fs": {"imagestore.s3"},
     "boto3": {"imagestore.s3"},
     "botocore": {"imagestore.s3"},

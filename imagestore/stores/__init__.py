@@ -1,0 +1,1 @@
+"""The kinds of stores behind `storage.py`, which alone may use them."""
