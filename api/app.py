@@ -10,6 +10,7 @@ import falcon
 
 from api import errors
 from api.auth import Access
+from api.docs import Docs, DocsAsset, OpenApi
 from api.images import Image, Images
 from api.keys import Key, Keys
 from api.ops import Live, Metrics, Problem, Ready, Root
@@ -61,11 +62,14 @@ def build(store: ImageStore) -> App:
     errors.install(app)
     app.add_route("/", Root())
     app.add_route("/problems/{name}", Problem())
-    named = NamedImage(store)
+    named, documented = NamedImage(store), OpenApi()
     for version in ("", "/v1"):
         app.add_route(f"{version}/health/live", Live())
         app.add_route(f"{version}/health/ready", Ready(store))
         app.add_route(f"{version}/metrics", Metrics())
+        app.add_route(f"{version}/openapi.json", documented)
+        app.add_route(f"{version}/docs", Docs())
+        app.add_route(f"{version}/docs/{{asset}}", DocsAsset())
         app.add_route(f"{version}/image/read", ImageRead(store))
         app.add_route(f"{version}/image/info", ImageInfo(store))
         app.add_route(f"{version}/image/upload", UploadImage(store))

@@ -13,6 +13,9 @@ PUBLIC = None
 NEEDED: Mapping[str, Mapping[str, Right | None]] = {
     "/": {"GET": PUBLIC},
     "/problems/{name}": {"GET": PUBLIC},
+    "/openapi.json": {"GET": PUBLIC},
+    "/docs": {"GET": PUBLIC},
+    "/docs/{asset}": {"GET": PUBLIC},
     "/health/live": {"GET": PUBLIC},
     "/health/ready": {"GET": PUBLIC},
     # nginx gives it to the addresses of METRICS_FROM alone.

@@ -25,7 +25,7 @@ from imagestore.names import (
 from imagestore.query import parse_query
 from imagestore.reading import Wanted
 from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile
-from imagestore.rendition import PARAMETERS, Rendition
+from imagestore.rendition import PARAMETER_NAMES, Rendition
 from imagestore.service import ImageStore
 from imagestore.spelling import spelling_of
 
@@ -90,7 +90,9 @@ class NamedOriginal:
         download = _file_name(parameters.pop("download", None))
         for name in parameters:
             hint = (
-                "the original only; use /image/read?id= for renditions" if name in PARAMETERS else "download"
+                "the original only; use /image/read?id= for renditions"
+                if name in PARAMETER_NAMES
+                else "download"
             )
             raise unknown_parameter(name, hint)
         check_route(domain)

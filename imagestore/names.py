@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from imagestore.errors import InvalidKey, InvalidParameter
 
@@ -22,6 +24,18 @@ MAX_DKEY_CHARACTERS = 255
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,15}", re.ASCII)
 _SUM = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}", re.ASCII)
 _ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+# The same grammars as JSON Schema, for the OpenAPI document.
+DOMAIN_SCHEMA: Mapping[str, Any] = {"type": "string", "pattern": f"^{_DOMAIN.pattern}$"}
+SUM_SCHEMA: Mapping[str, Any] = {"type": "string", "pattern": f"^({_SUM.pattern})$"}
+ID_SCHEMA: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
+DKEY_SCHEMA: Mapping[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_DKEY_CHARACTERS,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f\\\ufffd]+$",
+    "not": {"pattern": r"(^|/)\.{1,2}(/|$)"},
+}
 
 
 def check_domain(domain: str) -> str:

@@ -6,15 +6,15 @@ effect dropped, fixed order. `Rendition.parse(r.key) == r` for every rendition; 
 the original.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any
 
 from imagestore.errors import InvalidKey, InvalidParameter, InvalidRequest
-from imagestore.grammar import boolean, choice, colour, decimal, integer, spell
-from imagestore.names import check_dkey
+from imagestore.grammar import Grammar, boolean, choice, colour, decimal, integer, spell
+from imagestore.names import DKEY_SCHEMA, check_dkey
 from imagestore.query import parse_query
 
 MAX_SIDE = 4096
@@ -35,8 +35,17 @@ _FIT_AMBIGUOUS = {"fill": "cover (crops) or stretch (distorts)", "contain": "ins
 _COMPASS_SYNONYMS = {"centre": "center", "c": "center", "n": "north", "s": "south", "e": "east", "w": "west"}
 _COMPASS_SYNONYMS |= {"ne": "northeast", "nw": "northwest", "se": "southeast", "sw": "southwest"}
 _COMPASS_SYNONYMS |= {"top": "north", "bottom": "south", "left": "west", "right": "east"}
+_TURNS = ("0", "90", "180", "270")
 _FLIPS = {"h": "horizontal", "v": "vertical", "hv": "both", "vh": "both"}
-_ALIASES = {"w": "width", "h": "height", "q": "quality"}
+ALIASES = {"w": "width", "h": "height", "q": "quality"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a rendition: what it may be, and in a sentence what it does."""
+
+    grammar: Grammar[Any]
+    means: str
 
 
 @dataclass(frozen=True)
@@ -102,8 +111,8 @@ class Rendition:
         """The same, from parameters that are already decoded; raises as `parse` does."""
         values: dict[str, Any] = {}
         for given, text in parameters.items():
-            name = _ALIASES.get(given, given)
-            if name not in _PARSERS:
+            name = ALIASES.get(given, given)
+            if name not in PARAMETERS:
                 raise InvalidRequest(
                     f"parameter {given!r} is unknown; see the list of parameters in the documentation"
                 )
@@ -111,7 +120,7 @@ class Rendition:
                 raise InvalidRequest(
                     f"parameter {name!r} is given more than once (as {given!r} too), expected once"
                 )
-            values[name] = _PARSERS[name](name, text)
+            values[name] = PARAMETERS[name].grammar(name, text)
         _check_needs(values)
         return _without_effectless(cls(**_multiply_dpr(values)))
 
@@ -185,7 +194,7 @@ def _crop(name: str, text: str) -> str:
 
 
 def _rotate(name: str, text: str) -> int:
-    return int(choice(("0", "90", "180", "270"))(name, text))
+    return int(choice(_TURNS)(name, text))
 
 
 def _mark(name: str, text: str) -> str:
@@ -195,31 +204,64 @@ def _mark(name: str, text: str) -> str:
         raise InvalidParameter(name, f"{name} is no valid dkey: {error.detail}") from error
 
 
-_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
-    "width": integer(1, MAX_SIDE),
-    "height": integer(1, MAX_SIDE),
-    "dpr": decimal("0.1", str(MAX_DPR)),
-    "fit": _fit,
-    "enlarge": boolean,
-    "gravity": _gravity,
-    "crop": _crop,
-    "rotate": _rotate,
-    "flip": choice(("horizontal", "vertical", "both"), _FLIPS),
-    "grayscale": boolean,
-    "blur": decimal("0.3", "100"),
-    "sharpen": decimal("0.3", "10"),
-    "background": colour,
-    "format": choice((*FORMATS, *AUTO_FORMATS), {"jpg": "jpeg"}),
-    "quality": integer(1, 100),
-    "watermark": _mark,
-    "watermark_position": choice((*COMPASS, "tile"), _COMPASS_SYNONYMS),
-    "watermark_opacity": decimal("0.01", "1"),
-    "watermark_scale": decimal("0.01", "1"),
-    "watermark_margin": integer(0, 1000),
-}
+_NUMBER = r"[0-9]{1,9}(\.[0-9]{1,4})?"
 
-PARAMETERS = (*_PARSERS, *_ALIASES)
-"""Every parameter name that a rendition may be spelled with."""
+_GRAVITY = Grammar(
+    _gravity,
+    {
+        "anyOf": [
+            choice((*COMPASS, "smart"), _COMPASS_SYNONYMS).schema,
+            {"type": "string", "pattern": rf"^{_NUMBER},{_NUMBER}$"},
+        ]
+    },
+)
+_CROP = Grammar(
+    _crop,
+    {
+        "type": "string",
+        "pattern": rf"^([0-9]{{1,5}}(,[0-9]{{1,5}}){{3}}|pct:{_NUMBER}(,{_NUMBER}){{3}})$",
+        "examples": ["0,0,200,100", "pct:25,25,50,50"],
+    },
+)
+_POSITION = choice((*COMPASS, "tile"), _COMPASS_SYNONYMS)
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "width": Parameter(integer(1, MAX_SIDE), "Pixels; alone it keeps the ratio."),
+    "height": Parameter(integer(1, MAX_SIDE), "Pixels; alone it keeps the ratio."),
+    "dpr": Parameter(decimal("0.1", str(MAX_DPR)), "Multiplies width, height and watermark_margin."),
+    "fit": Parameter(
+        Grammar(_fit, choice(FITS, _FIT_SYNONYMS).schema),
+        "What becomes of another ratio, when width and height are given: inside (default) and outside keep "
+        "it, cover cuts, pad adds bars, stretch distorts.",
+    ),
+    "enlarge": Parameter(boolean, "Whether a small original may grow; 0 by default."),
+    "gravity": Parameter(
+        _GRAVITY, "Which part cover keeps, and where pad puts the picture; or `x,y`, 0 to 1."
+    ),
+    "crop": Parameter(_CROP, "`x,y,w,h` in pixels of the upright original, or in percent; comes first."),
+    "rotate": Parameter(Grammar(_rotate, choice(_TURNS).schema), "Degrees clockwise, after crop."),
+    "flip": Parameter(choice(("horizontal", "vertical", "both"), _FLIPS), "Mirrors, after rotate."),
+    "grayscale": Parameter(boolean, "Without colours."),
+    "blur": Parameter(decimal("0.3", "100"), "Gaussian sigma in pixels of the result."),
+    "sharpen": Parameter(decimal("0.3", "10"), "Gaussian sigma of the unsharp mask in pixels of the result."),
+    "background": Parameter(colour, "Under transparency, and the bars of pad."),
+    "format": Parameter(
+        choice((*FORMATS, *AUTO_FORMATS), {"jpg": "jpeg"}),
+        "By default the original's where browsers know it; auto follows Accept.",
+    ),
+    "quality": Parameter(integer(1, 100), "Of JPEG, WebP and AVIF; the default depends on the format."),
+    "watermark": Parameter(Grammar(_mark, DKEY_SCHEMA), "dkey of a picture of the domain `watermark`."),
+    "watermark_position": Parameter(_POSITION, "By default the mark's own, else southeast."),
+    "watermark_opacity": Parameter(decimal("0.01", "1"), "By default the mark's own, else 1."),
+    "watermark_scale": Parameter(decimal("0.01", "1"), "The mark's width as a part of the picture's."),
+    "watermark_margin": Parameter(
+        integer(0, 1000), "Pixels from the edges; by default the mark's own, else 10."
+    ),
+}
+"""Every parameter of a rendition, by its own name."""
+
+PARAMETER_NAMES = (*PARAMETERS, *ALIASES)
+"""Every name that a rendition may be spelled with."""
 
 
 def _check_needs(values: Mapping[str, Any]) -> None:

@@ -6,17 +6,21 @@ Everything lives in one temporary folder and on free ports, and is gone when the
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.described import judge
 from tests.nginx import nginx_server
 from tests.servers import ROOT, Server, free_port, redis_server, wait_until
 
 API_KEY = "test-key-0123456789abcdef"
+
+JUDGED: Mapping[str, list[Callable[..., Any]]] = {"response": [judge]}
+"""Hooks of a client whose every exchange must be as the OpenAPI document says."""
 
 
 @dataclass
@@ -90,9 +94,11 @@ def image_stack(folder: Path, **env: str) -> Iterator[ImageStack]:
             )
         )
         address = f"http://127.0.0.1:{nginx.port}"
-        http = stack.enter_context(httpx.Client(base_url=address, timeout=30))
+        http = stack.enter_context(httpx.Client(base_url=address, timeout=30, event_hooks=JUDGED))
         headers = {"Authorization": f"Bearer {settings['API_KEY']}"}
-        writer = stack.enter_context(httpx.Client(base_url=address, timeout=60, headers=headers))
+        writer = stack.enter_context(
+            httpx.Client(base_url=address, timeout=60, headers=headers, event_hooks=JUDGED)
+        )
         whole = ImageStack(folder, redis, api, nginx, http, writer)
         whole.wait_ready()
         yield whole

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.imagestack import API_KEY, api_server
+from tests.imagestack import API_KEY, JUDGED, api_server
 from tests.origin import Origin
 from tests.servers import ROOT, Server, redis_server, wait_until
 
@@ -107,7 +107,9 @@ def task_stack(folder: Path, origin: Origin | None = None, **env: str) -> Iterat
         api = stack.enter_context(api_server(folder, settings))
         headers = {"Authorization": f"Bearer {API_KEY}"}
         http = stack.enter_context(
-            httpx.Client(base_url=f"http://127.0.0.1:{api.port}", timeout=60, headers=headers)
+            httpx.Client(
+                base_url=f"http://127.0.0.1:{api.port}", timeout=60, headers=headers, event_hooks=JUDGED
+            )
         )
         whole = TaskStack(folder, settings, redis, http)
         try:

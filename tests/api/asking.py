@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from tests.described import judge_exchange
 from tests.imagestack import API_KEY, ImageStack
 
 AUTH = {"Authorization": f"Bearer {API_KEY}"}
@@ -21,9 +22,13 @@ def raw(
     """Ask nginx for `path` exactly as it is written, with the API key."""
     connection = http.client.HTTPConnection("127.0.0.1", stack.nginx.port, timeout=30)
     with contextlib.closing(connection):
-        connection.request(method, path, body, {**AUTH, **(headers or {})})
-        answer = connection.getresponse()
-        return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
+        sent = {**AUTH, **(headers or {})}
+        connection.request(method, path, body, sent)
+        said = connection.getresponse()
+        answer = httpx.Response(said.status, headers=said.getheaders(), content=said.read())
+    route, _, query = path.partition("?")
+    judge_exchange(method, route, query, httpx.Headers(sent), body, answer)
+    return answer
 
 
 def spoken(stack: ImageStack, *parts: bytes, until: bytes | None = None) -> bytes:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagestore.errors import ImagestoreError, InvalidParameter, InvalidRequest
-from imagestore.rendition import COMPASS, FITS, PARAMETERS, Rendition
+from imagestore.rendition import COMPASS, FITS, PARAMETER_NAMES, Rendition
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_the_key_parses_to_the_same_rendition(wish: dict[str, str]) -> None:
     assert Rendition.parse(rendition.key).key == rendition.key
 
 
-@given(st.dictionaries(st.sampled_from(PARAMETERS) | st.text(max_size=5), st.text(max_size=20)))
+@given(st.dictionaries(st.sampled_from(PARAMETER_NAMES) | st.text(max_size=5), st.text(max_size=20)))
 def test_any_text_gives_a_rendition_or_our_error(wish: dict[str, str]) -> None:
     try:
         rendition = Rendition.from_parameters(wish)
