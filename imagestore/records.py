@@ -26,7 +26,8 @@ class Facts:
 
     `width` and `height` are pixels as a viewer sees the picture: the whole canvas of an animation,
     after the EXIF orientation (1 to 8, EXIF 2.32 §4.6.4) is applied. `orientation` is the one in
-    the bytes. `animated` formats count their frames in `frames`; a still picture has one.
+    the bytes. `animated` formats count their frames in `frames`; a still picture has one. `truncated`
+    says that the file ends too early, and that there is a picture in what is there.
     """
 
     format: str
@@ -35,6 +36,7 @@ class Facts:
     frames: int = 1
     orientation: int = 1
     alpha: bool = False
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class ImageRecord:
             frames=seen.get("frames", 1),
             orientation=seen.get("orientation", 1),
             alpha=seen.get("alpha", False),
+            truncated=seen.get("truncated", False),
         )
 
 

@@ -111,70 +111,102 @@ class _Desk:
     def inspect(self, source: Path, truncated_too: bool = False) -> Reply:
         try:
             facts = probe(source, self._orders.limits)
-        except ImageInvalid:
-            if not truncated_too:
-                raise
-            return self._inspect_truncated(source)
-        engine = self._engine_for(facts.format)
+        except ImageInvalid as error:
+            if truncated_too and (facts_of_part := self._facts_of_part(source)):
+                return Reply(facts=facts_of_part, seen={"truncated": True})
+            raise error
+        engine = self._engines_for(facts)[0]
+        self._chosen = engine.NAME
         self._decodes += 1
         return Reply(facts=facts, seen=dict(engine.inspect(source, facts)))
 
-    def _inspect_truncated(self, source: Path) -> Reply:
-        """The same for a picture that was cut short, if what there is of it can be shown."""
+    def _facts_of_part(self, source: Path) -> Facts | None:
+        """Those of a picture that was cut short, if an engine can show what there is of it."""
+        try:
+            facts = replace(probe(self._mended(source), self._orders.limits), truncated=True)
+            self.render(source, facts, [Wish(Rendition(width=64, height=64))])
+        except ImageInvalid:
+            return None
+        return facts
+
+    def _mended(self, source: Path) -> Path:
+        """A copy with the end that the file lacks."""
         data = source.read_bytes()
-        copy = self._orders.folder / "mended"
-        copy.write_bytes(
-            mended(data, sniff(data[:HEAD_BYTES]), max_bytes=self._orders.limits.max_upload_bytes)
-        )
-        facts = probe(copy, self._orders.limits)
-        # Engines are lenient here, and raise where there is nothing to show.
-        self._render_alone(source, facts, Wish(Rendition(width=64, height=64)))
-        return Reply(facts=facts, seen={"truncated": True})
+        copy = self._orders.folder / f"mended-{hash(source)}"
+        format_ = sniff(data[:HEAD_BYTES])
+        copy.write_bytes(mended(data, format_, max_bytes=self._orders.limits.max_upload_bytes))
+        return copy
 
     def render(self, source: Path, facts: Facts, wishes: Sequence[Wish]) -> Reply:
-        """All that can be made; why the others cannot is in the results too."""
+        """All that can be made; why the others cannot is in the results too. The error of one wish
+        alone is raised."""
+        wishes = [self._with_whole_mark(wish) for wish in wishes]
         if len(wishes) == 1:
             return Reply(results=(self._render_alone(source, facts, wishes[0]),))
+        if facts.truncated:
+            return Reply(results=tuple(self._result(source, facts, wish) for wish in wishes))
+        return Reply(results=self._render_together(source, facts, wishes))
+
+    def _render_together(
+        self, source: Path, facts: Facts, wishes: Sequence[Wish]
+    ) -> tuple[Picture | ImagestoreError, ...]:
         results: dict[int, Picture | ImagestoreError] = {}
         groups: dict[str, list[int]] = {}
         for number, wish in enumerate(wishes):
             try:
                 # A mark may be of a format that only another engine reads.
-                groups.setdefault(self._engine_for(*_formats(facts, wish)).NAME, []).append(number)
+                groups.setdefault(self._engines_for(facts, wish)[0].NAME, []).append(number)
             except UnsupportedMediaType as error:
                 results[number] = error
-        for numbers in groups.values():
+        for self._chosen, numbers in groups.items():
             some = [wishes[number] for number in numbers]
-            engine = self._engine_for(*_formats(facts, some[0]))
+            engine = self._engines_for(facts, some[0])[0]
             batch = engine.render_all(source, facts, some, self._orders.encoding)
             results |= zip(numbers, batch.results, strict=True)
             self._decodes += batch.decodes
-        return Reply(results=tuple(results[number] for number in range(len(wishes))))
+        return tuple(results[number] for number in range(len(wishes)))
+
+    def _result(self, source: Path, facts: Facts, wish: Wish) -> Picture | ImagestoreError:
+        try:
+            return self._render_alone(source, facts, wish)
+        except ImagestoreError as error:
+            return error
 
     def _render_alone(self, source: Path, facts: Facts, wish: Wish) -> Picture:
-        """Without holding a whole frame."""
-        engine = self._engine_for(*_formats(facts, wish))
-        self._decodes += 1
-        return engine.render(source, facts, wish.rendition, wish.mark, self._orders.encoding)
+        """Without holding a whole frame. Of a picture that was cut short one engine may be able to show
+        what the first cannot: the libheif of libvips' wheel gives no AVIF that has errors."""
+        if facts.truncated:
+            source = self._mended(source)
+        engines = self._engines_for(facts, wish)
+        for engine in engines:
+            self._chosen = engine.NAME
+            self._decodes += 1
+            try:
+                return engine.render(source, facts, wish.rendition, wish.mark, self._orders.encoding)
+            except ImageInvalid:
+                if not facts.truncated or engine is engines[-1]:
+                    raise
+        raise AssertionError("there is an engine, and its last word is given or raised")
+
+    def _with_whole_mark(self, wish: Wish) -> Wish:
+        if wish.mark is None or not wish.mark.facts.truncated:
+            return wish
+        return replace(wish, mark=replace(wish.mark, path=self._mended(wish.mark.path)))
 
     def _engines(self) -> list[Engine]:
         modules: list[Any] = [importlib.import_module(name) for name in self._orders.engines]
         return modules
 
-    def _engine_for(self, *formats: str) -> Engine:
-        for engine in self._engines():
-            if engine.READS.issuperset(formats):
-                self._chosen = engine.NAME
-                return engine
-        raise UnsupportedMediaType(f"format is '{formats[0]}', which this server cannot decode")
+    def _engines_for(self, facts: Facts, wish: Wish | None = None) -> list[Engine]:
+        """Those that read the picture and its mark, the preferred one first."""
+        formats = {facts.format, *([wish.mark.facts.format] if wish and wish.mark else [])}
+        found = [engine for engine in self._engines() if formats <= engine.READS]
+        if not found:
+            raise UnsupportedMediaType(f"format is '{facts.format}', which this server cannot decode")
+        return found
 
 
 _desk: _Desk | None = None
-
-
-def _formats(facts: Facts, wish: Wish) -> list[str]:
-    """Of all that an engine has to read."""
-    return [facts.format, *([wish.mark.facts.format] if wish.mark else [])]
 
 
 def _die_with(asker: int) -> None:

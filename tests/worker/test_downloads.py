@@ -125,7 +125,7 @@ def test_another_type_than_claimed_is_a_warning(
     assert task["flag"] == "warning"
 
 
-@pytest.mark.parametrize("format", ["jpeg", "png", "gif"])
+@pytest.mark.parametrize("format", ["jpeg", "png", "gif", "webp", "tiff", "bmp"])
 def test_truncated_picture_is_stored_with_a_warning(
     shared_tasks: TaskStack, pictures_origin: Origin, path: str, format: str
 ) -> None:
@@ -142,6 +142,18 @@ def test_truncated_picture_is_stored_with_a_warning(
     assert thumbnail.status_code == 200
     upload = shared_tasks.http.post("/image/upload", files={"file": ("x", whole.cut(0.7).data)})
     assert (upload.status_code, upload.json()["type"]) == (422, "/problems/image-invalid")
+
+
+def test_truncated_picture_that_nothing_can_be_shown_of_fails(
+    shared_tasks: TaskStack, pictures_origin: Origin, path: str
+) -> None:
+    # Compressed TIFF has its directory at the end.
+    whole = pictures.encode(pictures.texture(300, 200), "tiff", compression="tiff_lzw")
+    pictures_origin.paths[path] = answer(body=whole.cut(0.7).data)
+
+    task = shared_tasks.ended(shared_tasks.download(pictures_origin.url(path), dkey=path)["id"])
+
+    assert (task["flag"], task["problem"]) == ("failed", "image-invalid")
 
 
 def test_other_bytes_under_a_taken_name_need_overwrite(
