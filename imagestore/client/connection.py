@@ -86,9 +86,12 @@ class Client:
             yield Image.parse(described)
 
     @contextlib.contextmanager
-    def open(self, picture: Picture, **wish: Unpack[Wish]) -> Iterator["Reading"]:
-        """A picture as a stream of bytes; without a wish its original."""
-        with self._transport.stream("GET", self.urls.picture(picture, **wish)) as response:
+    def open(
+        self, picture: Picture, *, patience_s: float | None = None, **wish: Unpack[Wish]
+    ) -> Iterator["Reading"]:
+        """A picture as a stream of bytes; without a wish its original. `patience_s`: for this one."""
+        path = self.urls.picture(picture, **wish)
+        with self._transport.stream("GET", path, patience_s=patience_s) as response:
             yield Reading(response.headers, chunks_of(response))
 
     def read(self, picture: Picture, **wish: Unpack[Wish]) -> bytes:

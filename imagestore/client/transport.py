@@ -112,6 +112,7 @@ class Transport:
         *,
         body: Body = None,
         headers: Mapping[str, str] | None = None,
+        patience_s: float | None = None,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """The answer once its head is there, to be read by `chunks_of`; raises as `send` does.
 
@@ -120,7 +121,13 @@ class Transport:
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
         address = path if path.startswith(f"{self.server}/") else self.server + API + path
         url = f"{address}?{urlencode(given)}" if given else address
-        response = self._persist(method, url, body, {**self._headers, **(headers or {})})
+        response = self._persist(
+            method,
+            url,
+            body,
+            {**self._headers, **(headers or {})},
+            self._patience_s if patience_s is None else patience_s,
+        )
         whole = False
         try:
             yield response
@@ -169,11 +176,11 @@ class Transport:
         self._pool.clear()
 
     def _persist(
-        self, method: str, url: str, body: Body, headers: Mapping[str, str]
+        self, method: str, url: str, body: Body, headers: Mapping[str, str], patience_s: float
     ) -> urllib3.BaseHTTPResponse:
         if body is not None and not isinstance(body, bytes):
             headers = {**headers, "Content-Length": str(body.length), "Content-Type": body.content_type}
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + patience_s
         pause_s = FIRST_PAUSE_S
         while True:
             try:

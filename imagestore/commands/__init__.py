@@ -33,6 +33,8 @@ class Entry:
 
 COMMANDS = {
     "info": Entry("info", "what is known about a picture"),
+    "import": Entry("imports", "store the pictures of a folder or of a list"),
+    "export": Entry("exports", "write a domain's pictures to a folder"),
     "keys": Entry("keys", "API keys: make, list, revoke"),
     "completion": Entry("completion", "what a shell needs to complete commands and options"),
 }

@@ -20,14 +20,15 @@ DEFAULT_PORT = 8080
 PATIENCE_S = 2
 """How long a person waits for a server that is busy or away; long work brings more."""
 
+LONG_PATIENCE_S = 120
+"""How long work waits for it: a restart, an upgrade."""
+
 Function = Callable[..., Any]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; of lists one object a line.")
 
 
-def asks_server(function: Function) -> Function:
-    """For a command that talks HTTP to a running server: its function gets `client` and `out`."""
-
+def _asks_server(function: Function, patience_s: float) -> Function:
     @click.option("--server", metavar="URL", help=f"Where the server is [env: {SERVER}; default: here].")
     @click.option(
         "--key", metavar="KEY", help="API key [env: API_KEY, API_KEY_FILE; default: the data dir's]."
@@ -35,10 +36,20 @@ def asks_server(function: Function) -> Function:
     @_as_json
     @functools.wraps(function)
     def run(*, server: str | None, key: str | None, as_json: bool, **rest: Any) -> Any:
-        with open_client(server, key) as client:
+        with open_client(server, key, patience_s=patience_s) as client:
             return function(client=client, out=Output(as_json), **rest)
 
     return run
+
+
+def asks_server(function: Function) -> Function:
+    """For a command that talks HTTP to a running server: its function gets `client` and `out`."""
+    return _asks_server(function, PATIENCE_S)
+
+
+def works_on_server(function: Function) -> Function:
+    """The same for long work, which does not end when the server is away for a moment."""
+    return _asks_server(function, LONG_PATIENCE_S)
 
 
 def opens_store(function: Function) -> Function:
