@@ -21,6 +21,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid-url": (400, "The URL is not valid"),
     "unauthenticated": (401, "An API key is needed"),
     "forbidden": (403, "The API key does not allow this"),
+    "signature-invalid": (403, "The URL is not signed, or not rightly"),
+    "signature-expired": (403, "The URL's time is over"),
     "fetch-target-forbidden": (403, "The URL leads where this server may not go"),
     "not-found": (404, "Nothing is there"),
     "image-not-found": (404, "There is no such image"),

@@ -11,24 +11,27 @@ from api.paging import page_limit
 from api.preconditions import precondition
 from api.read import send_record
 from api.responses import describe, send_image, send_json
+from api.signatures import admit
 from api.write import UploadImage, send_stored
 from imagestore.errors import InvalidParameter, InvalidRequest
 from imagestore.names import check_dkey, check_domain, check_id, check_prefix
 from imagestore.query import parse_query
 from imagestore.records import ImageRecord
 from imagestore.service import ImageStore
+from imagestore.signing import without_signature
 
 
 class Images(UploadImage):
     """The collection: a page of it by GET, a new image by POST."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        parameters = parse_query(req.query_string)
+        parameters = without_signature(parse_query(req.query_string))
         for name in parameters.keys() - {"domain", "prefix", "after", "limit"}:
             raise unknown_parameter(name, "domain, prefix, after or limit")
         domain = parameters.get("domain")
         if domain is not None:
             check_domain(domain)
+        admit(self._store, req, domain)
         prefix, after = parameters.get("prefix", ""), parameters.get("after")
         if prefix:
             check_prefix(prefix)
@@ -51,9 +54,11 @@ class Image:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
-        for name in parse_query(req.query_string):
+        for name in without_signature(parse_query(req.query_string)):
             raise unknown_parameter(name, "none")
-        send_record(req, resp, self._store.reads.by_id(check_id(image_id)))
+        record = self._store.reads.by_id(check_id(image_id))
+        admit(self._store, req, record.domain)
+        send_record(req, resp, record)
 
     on_head = on_get
 

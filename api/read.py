@@ -4,15 +4,14 @@ import falcon
 
 from api.errors import unknown_parameter
 from api.responses import (
-    IMMUTABLE,
     Streamed,
     content_disposition,
     etag_listed,
     not_modified,
     picture_headers,
     send_image,
-    short_lived,
 )
+from api.signatures import admit
 from imagestore.errors import InvalidParameter, InvalidRequest, NotFound, PreconditionFailed
 from imagestore.names import (
     MAX_DKEY_CHARACTERS,
@@ -27,6 +26,7 @@ from imagestore.reading import Wanted
 from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile
 from imagestore.rendition import PARAMETER_NAMES, Rendition
 from imagestore.service import ImageStore
+from imagestore.signing import without_signature
 from imagestore.spelling import spelling_of
 
 
@@ -37,17 +37,18 @@ class ImageRead:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        parameters = parse_query(req.query_string)
+        parameters = without_signature(parse_query(req.query_string))
         image_id, digest = parameters.pop("id", None), parameters.pop("sum", None)
         download = _file_name(parameters.pop("download", None))
         accept = req.get_header("Accept") or ""
         parameters = dict(self._store.settings.presets.resolve(parameters))
         rendition = Rendition.from_parameters(parameters).negotiated(accept)
         record = find(self._store, image_id, digest)
+        admission = admit(self._store, req, record.domain)
         wanted = self._store.reads.wanted(record, rendition)
         # A watermark may be replaced, whatever it lies on.
         lasts = digest is not None and rendition.watermark is None
-        cache_control = IMMUTABLE if lasts else short_lived(self._store.settings.public_max_age_s)
+        cache_control = admission.cache_control(None if lasts else self._store.settings.public_max_age_s)
         if parameters.get("format") == "auto":
             resp.set_header("Vary", "Accept")
         send_picture(
@@ -70,10 +71,16 @@ class ImageInfo:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        parameters = parse_query(req.query_string)
+        parameters = without_signature(parse_query(req.query_string))
         for name in parameters.keys() - {"id", "sum", "domain", "dkey"}:
             raise unknown_parameter(name, "id, sum, or domain and dkey")
+        domain = parameters.get("domain")
+        if domain is not None:
+            # Before the look, so that nobody learns which names there are.
+            admit(self._store, req, check_domain(domain))
         record = find(self._store, *(parameters.get(name) for name in ("id", "sum", "domain", "dkey")))
+        if domain is None:
+            admit(self._store, req, record.domain)
         send_record(req, resp, record)
 
     on_head = on_get
@@ -86,7 +93,7 @@ class NamedOriginal:
         self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, domain: str, dkey: str) -> None:
-        parameters = parse_query(req.query_string)
+        parameters = without_signature(parse_query(req.query_string))
         download = _file_name(parameters.pop("download", None))
         for name in parameters:
             hint = (
@@ -96,9 +103,10 @@ class NamedOriginal:
             )
             raise unknown_parameter(name, hint)
         check_route(domain)
-        record = self._store.reads.by_name(check_domain(domain), check_dkey(dkey))
+        admission = admit(self._store, req, check_domain(domain))
+        record = self._store.reads.by_name(domain, check_dkey(dkey))
         wanted = self._store.reads.wanted(record, Rendition())
-        cache_control = short_lived(self._store.settings.public_max_age_s)
+        cache_control = admission.cache_control(self._store.settings.public_max_age_s)
         send_picture(self._store, req, resp, wanted, cache_control, download)
 
     on_head = on_get

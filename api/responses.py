@@ -13,18 +13,10 @@ from imagestore.identity import record_etag
 from imagestore.records import CONTENT_TYPES, ImageRecord
 from imagestore.taskrecords import TaskRecord, describe_task
 
-IMMUTABLE = "public, max-age=31536000, immutable"
-"""For answers that a content hash names: they can never change (RFC 8246)."""
-
 CONTENT_SECURITY_POLICY = "default-src 'none'; sandbox"
 STREAM_CHUNK_BYTES = 256 * 1024
 
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
-
-
-def short_lived(seconds: int) -> str:
-    """Cache-Control for answers that a replace may change."""
-    return f"public, max-age={seconds}, must-revalidate"
 
 
 def etag_listed(header: str | None, etags: list[str], *, weak: bool) -> bool:

@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, str] = {
     "PICTURE_MEMORY": "64m",
     "PUBLIC_MAX_AGE_S": "10",
     "CROSS_ORIGIN_RESOURCE_POLICY": "cross-origin",
+    "SIGNING": "",
     # Wildcards that match no file are no error.
     "MORE_ROUTES": "/nonexistent/*.conf",
     "METRICS_FROM": "127.0.0.0/8",
@@ -105,6 +106,7 @@ def write(
             "MAX_BODY": str(settings.limits.max_upload_bytes + MULTIPART_BYTES),
             "PUBLIC_MAX_AGE_S": str(settings.public_max_age_s),
             "CROSS_ORIGIN_RESOURCE_POLICY": settings.cross_origin_resource_policy,
+            "SIGNING": settings.signing.modes.text,
             "MORE_ROUTES": str(routes),
             **own_values(env),
         },

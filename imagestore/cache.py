@@ -166,11 +166,10 @@ class Cache:
     def teach(self, spelling: str, field: str, watermark: str | None, recipe: str) -> None:
         """Let nginx know which field a spelling of rendition parameters means.
 
-        `spelling` is the raw query without its `id=` or `sum=` element, and, if the letters `auto`
-        are in it, `|` and the class of the client (`accept_class`). `field` is without the identity
-        of the watermark, and `watermark` the dkey of the one that the spelling names. A spelling
-        over 512 bytes, or one that nginx could not tell from another wish, is not taught; nor is
-        anything while a process with another `recipe` was the last to call `agree_on`.
+        `spelling` is as `imagestore.spelling` cuts it. `field` is without the identity of the watermark,
+        and `watermark` the dkey of the one that the spelling names. A spelling over 512 bytes, or one
+        that nginx could not tell from another wish, is not taught; nor is anything while a process with
+        another `recipe` was the last to call `agree_on`.
         """
         if not _is_teachable(spelling, field):
             return
@@ -330,8 +329,8 @@ _SCRIPTS = Path(__file__).parent / "scripts"
 
 
 def _is_teachable(spelling: str, field: str) -> bool:
-    # nginx looks at the Accept header only where it sees the letters `auto`.
-    hides_auto = "format=auto" in field and "auto" not in spelling
+    # nginx looks at the Accept header only where it sees these letters.
+    hides_auto = "format=auto" in field and "auto" not in spelling and "preset=" not in spelling
     # In `i%64=7` the API sees an id and nginx does not: it would add its own.
     hides_names = any("%" in element.partition("=")[0] for element in spelling.split("&"))
     return 0 < len(spelling.encode()) <= MAX_SPELLING_BYTES and not hides_auto and not hides_names

@@ -62,6 +62,18 @@ class Forbidden(ImagestoreError):
     name = "forbidden"
 
 
+class SignatureInvalid(ImagestoreError):
+    """A URL that must be signed is not, or not rightly."""
+
+    name = "signature-invalid"
+
+
+class SignatureExpired(ImagestoreError):
+    """A signed URL whose time is over."""
+
+    name = "signature-expired"
+
+
 class FetchTargetForbidden(ImagestoreError):
     """A URL leads to an address or a port that this server may not reach.
 

@@ -44,6 +44,19 @@ def count_task(*, engine: str, format: str, outcomes: Sequence[str], decodes: in
     _RENDER_SECONDS.labels(engine or "unknown").observe(seconds)
 
 
+_UNSIGNED = Counter(
+    "imagestore_unsigned",
+    "Requests whose signature is missing, wrong or expired, and what was done with them",
+    ["mode", "problem"],
+)
+
+
+def count_unsigned(*, mode: str, problem: str) -> None:
+    """Count a request without a valid signature. `mode` is `enforce` (it was refused) or `report`;
+    `problem` is a name of the problem table."""
+    _UNSIGNED.labels(mode, problem).inc()
+
+
 def exposition() -> tuple[str, bytes]:
     """All counters as text, with its media type: of every process, or of this one alone."""
     try:

@@ -10,6 +10,7 @@ from imagestore.environment import Environment
 from imagestore.errors import InvalidKey
 from imagestore.names import check_domain
 from imagestore.presets import Presets
+from imagestore.signing import Signing
 
 MIB = 1024 * 1024
 
@@ -127,6 +128,8 @@ class Settings:
     callback_retry_s: float = 60
     """Unit of the pauses between tries of a callback: 1, 4, 15, 45 and 120 of them."""
     presets: Presets = field(default_factory=lambda: Presets({}))
+    signing: Signing = field(default_factory=Signing)
+    """Which domains give pictures by signed URLs only."""
 
     @property
     def spool_dir(self) -> Path:
@@ -177,6 +180,7 @@ class Settings:
             callback_secret=reader.callback_secret(),
             callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
             presets=reader.presets(),
+            signing=reader.signing(),
         )
         if reader.faults:
             raise InvalidSettings("\n".join(reader.faults))
@@ -253,6 +257,13 @@ class _Reader(Environment):
         except ValueError as error:
             self.faults.append(f"PRESETS: {error}")
             return Presets({})
+
+    def signing(self) -> Signing:
+        try:
+            return Signing.parse(self.text("SIGNING", ""), self.text("SIGNING_KEYS", ""))
+        except ValueError as error:
+            self.faults.append(f"SIGNING or SIGNING_KEYS: {error}")
+            return Signing()
 
     def limits(self) -> Limits:
         default = Limits()

@@ -4,25 +4,26 @@
 -- ARGV: kind (id, sum or key), value, spelling of the rendition ("" is the original), and the
 -- identity of a picture whose bytes the asker has, or fetches in the same round trip ("" is none).
 -- Gives nothing when only the API can tell, else the picture's identity, and its bytes unless the
--- asker has them or they are not in Redis.
+-- asker has them or they are not in Redis. An identity ends in the image's domain, whose rules the
+-- asker knows.
 
 local call = redis.call
 
--- The key and the content hash of the live record; nothing if it is not the one that is meant.
+-- The key, the content hash and the name of the live record; nothing if it is not the one that is meant.
 local function live(kind, value)
     if kind == "id" then
         local key = "record:" .. value
-        local record = call("HMGET", key, "state", "sha256")
-        return record[1] == "live" and key, record[2]
+        local record = call("HMGET", key, "state", "sha256", "name")
+        return record[1] == "live" and key, record[2], record[3]
     end
     local id = call("GET", kind .. ":" .. value)
     if not id then
         return nil
     end
     local key = "record:" .. id
-    local record = call("HMGET", key, "state", "sha256", kind == "key" and "name" or "md5sum")
-    local meant = record[3] == value or (kind == "sum" and record[2] == value)
-    return record[1] == "live" and meant and key, record[2]
+    local record = call("HMGET", key, "state", "sha256", "name", kind == "key" and "name" or "md5sum")
+    local meant = record[4] == value or (kind == "sum" and record[2] == value)
+    return record[1] == "live" and meant and key, record[2], record[3]
 end
 
 -- The field of a spelling, with the identity that its watermark has now.
@@ -40,21 +41,22 @@ local function field_of(spelling)
 end
 
 local kind, value, spelling, known = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local record, sha256 = live(kind, value)
+local record, sha256, name = live(kind, value)
 if not record then
     return false
 end
+local domain = string.match(name, "^[^/]*")
 local field, identity = "original", nil
 if spelling == "" then
     -- Size and type follow from the content, so they may be in its name.
     local facts = call("HMGET", record, "size", "type")
-    identity = sha256 .. "/original " .. facts[1] .. " " .. facts[2]
+    identity = sha256 .. "/original " .. facts[1] .. " " .. facts[2] .. " " .. domain
 else
     field = field_of(spelling)
     if not field then
         return false
     end
-    identity = sha256 .. "/" .. field
+    identity = sha256 .. "/" .. field .. " " .. domain
 end
 if identity == known then
     return identity

@@ -77,7 +77,12 @@ class Front:
 
 @contextlib.contextmanager
 def front(
-    folder: Path, *, redis_url: str | None = None, nginx_redis_url: str | None = None, **values: str
+    folder: Path,
+    *,
+    redis_url: str | None = None,
+    nginx_redis_url: str | None = None,
+    signing_keys: str = "",
+    **values: str,
 ) -> Iterator[Front]:
     """A filled front; `values` are nginx's (dev/nginx.py).
 
@@ -94,6 +99,7 @@ def front(
                 api=api.address,
                 redis_url=nginx_redis_url or url,
                 originals=originals,
+                signing_keys=signing_keys,
                 **values,
             )
         )

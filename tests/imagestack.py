@@ -91,6 +91,8 @@ def image_stack(folder: Path, **env: str) -> Iterator[ImageStack]:
                 api=f"127.0.0.1:{api.port}",
                 redis_url=settings["REDIS_URL"],
                 originals=data / "originals" if local else None,
+                signing_keys=settings.get("SIGNING_KEYS", ""),
+                SIGNING=settings.get("SIGNING", ""),
             )
         )
         address = f"http://127.0.0.1:{nginx.port}"

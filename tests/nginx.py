@@ -10,7 +10,7 @@ from tests.servers import Server, free_port, program
 
 @contextlib.contextmanager
 def nginx_server(
-    folder: Path, *, api: str, redis_url: str, originals: Path | None, **values: str
+    folder: Path, *, api: str, redis_url: str, originals: Path | None, signing_keys: str = "", **values: str
 ) -> Iterator[Server]:
     """A running nginx; `api` is `host:port` or `unix:/path`, `values` override those of dev/nginx.py."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -23,8 +23,9 @@ def nginx_server(
         "ACCESS_LOG": f"{folder}/access.log line",
     }
     configuration = write_values(folder, {**own, **values})
+    env = {"REDIS_URL": redis_url, "SIGNING_KEYS": signing_keys}
     command = [program("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
-    server = Server(command, port, folder / "nginx.log", env={"REDIS_URL": redis_url}).start()
+    server = Server(command, port, folder / "nginx.log", env=env).start()
     try:
         yield server
     finally:

@@ -5,20 +5,23 @@
 
 local cache = require "cache"
 local conditions = require "conditions"
+local gate = require "gate"
 local original = require "original"
 local question = require "question"
 
 local find, match, sub = string.find, string.match, string.sub
+local concat = table.concat
 
 local hot = {}
 
 local pointers, pictures = ngx.shared.pointers, ngx.shared.pictures
 
--- Flags of a pointer.
+-- Flags of a pointer; besides them it has what the gate demands, and the gate's epoch.
 local BY_NAME, BY_SUM = 0, 1
 
+local A_YEAR_S = 31536000
 local FOR_EVER = "public, max-age=31536000, immutable"
-local MAX_URI_BYTES = 1024
+local MAX_KEY_BYTES = 1024
 
 local settings
 local short_lived
@@ -54,6 +57,7 @@ function hot.configure(values)
     -- A dictionary this small means that there shall be none.
     remembers_pictures = pictures:capacity() >= 1024 * 1024
     original.configure(values.originals)
+    gate.configure(values.signing)
     cache.configure(values.script)
 end
 
@@ -68,18 +72,27 @@ local function accept_class()
     return question.accept_class(type(accept) == "table" and table.concat(accept, ",") or accept)
 end
 
-local function set_headers(identity, flags, state, negotiated)
+-- No cache may answer a signed URL for longer than we do, which is until `expires`.
+local function cache_control(for_ever, expires)
+    local left = expires and expires - ngx.time()
+    if left and left < (for_ever and A_YEAR_S or settings.max_age_s) then
+        return "public, max-age=" .. left .. (for_ever and ", immutable" or ", must-revalidate")
+    end
+    return for_ever and FOR_EVER or short_lived
+end
+
+local function set_headers(identity, flags, state, negotiated, expires)
     local header = ngx.header
     -- A watermark may be replaced, whatever it lies on.
-    local for_ever = flags == BY_SUM and not find(identity, "#", 1, true)
-    header["Cache-Control"] = for_ever and FOR_EVER or short_lived
+    local for_ever = flags % 2 == BY_SUM and not find(identity, "#", 1, true)
+    header["Cache-Control"] = cache_control(for_ever, expires)
     header["X-Cache"] = state
     if negotiated and find(identity, "format=auto", 1, true) then
         header["Vary"] = "Accept"
     end
 end
 
-local function send(identity, picture, flags, state, negotiated)
+local function send(identity, picture, flags, state, negotiated, expires)
     if conditions.fail(picture.etag) then
         return ngx.exec("/_problem/precondition-failed")
     end
@@ -87,14 +100,14 @@ local function send(identity, picture, flags, state, negotiated)
     header["Content-Type"] = picture.content_type
     header["ETag"] = picture.etag
     header["Content-Length"] = #picture.body
-    set_headers(identity, flags, state, negotiated)
+    set_headers(identity, flags, state, negotiated, expires)
     -- nginx itself makes it a 304, or leaves the body away for HEAD.
     ngx.print(picture.body)
 end
 
 -- The stored file itself, if this machine has it whole.
-local function send_file(identity, flags, state)
-    local sha256, size, content_type = match(identity, "^(%x+)/original (%d+) (%S+)$")
+local function send_file(identity, flags, state, expires)
+    local sha256, size, content_type = match(identity, "^(%x+)/original (%d+) (%S+)")
     local location = sha256 and original.find(sha256, tonumber(size))
     if not location then
         return to_api()
@@ -106,17 +119,45 @@ local function send_file(identity, flags, state)
     local header = ngx.header
     header["Content-Type"] = content_type
     header["ETag"] = etag
-    set_headers(identity, flags, state, false)
+    set_headers(identity, flags, state, false, expires)
     return ngx.exec(location)
 end
 
-local function answer(identity, picture, flags, state, negotiated)
+-- Whoever asks for a picture under rules: the answer that he gets instead, if any, and when his
+-- signature expires.
+local function refused(wanted, demand)
+    local fault, expires = gate.fault(wanted)
+    if not fault then
+        return nil, expires
+    end
+    ngx.var.signature_fault = fault
+    if demand == gate.WATCHED then
+        return nil
+    end
+    -- Who has a key needs no signature, and the API knows the keys.
+    if ngx.var.http_authorization then
+        ngx.var.cache_state = "miss"
+        return "@api"
+    end
+    return "/_problem/" .. fault
+end
+
+local function answer(wanted, identity, picture, flags, state, negotiated)
+    local expires
+    local demand = flags % 8 - flags % 2
+    if demand ~= gate.OPEN then
+        local instead
+        instead, expires = refused(wanted, demand)
+        if instead then
+            return ngx.exec(instead)
+        end
+    end
     -- Ranges of originals are nginx's business; a rendition is small enough to go out whole.
     local is_range = ngx.var.http_range and find(identity, "/original ", 65, true)
     if picture and not is_range then
-        return send(identity, picture, flags, state, negotiated)
+        return send(identity, picture, flags, state, negotiated, expires)
     end
-    return send_file(identity, flags, state)
+    return send_file(identity, flags, state, expires)
 end
 
 -- What the URLs of this worker ask for; parsing one takes longer than finding it here.
@@ -129,7 +170,11 @@ local function question_of(uri, key, class)
         return found
     end
     found = question.parse(uri, class or "")
-    if found and #uri <= MAX_URI_BYTES then
+    if found and gate.is_signed(uri) then
+        -- Of all signed URLs of one picture.
+        found.pointer = concat({ found.kind, found.value, found.spelling }, "\n")
+    end
+    if found and #uri <= MAX_KEY_BYTES then
         if asked >= MAX_QUESTIONS then
             questions, asked = {}, 0
         end
@@ -139,25 +184,24 @@ local function question_of(uri, key, class)
     return found
 end
 
-local function ask(uri, key, class, identity, picture)
-    local wanted = question_of(uri, key, class)
-    if not wanted then
-        return to_api()
-    end
+local function ask(wanted, key, class, identity, picture)
     local known = picture and identity or ""
     local expected = not picture and identity or nil
     local found, fetched = cache.lookup(wanted, known, expected)
     if not found or not (fetched or found == known or find(found, "/original ", 65, true)) then
         return to_api()
     end
-    local flags = wanted.kind == "sum" and BY_SUM or BY_NAME
-    if #uri <= MAX_URI_BYTES and (found ~= identity or settings.record_memory_s > 0) then
+    local flags = (wanted.kind == "sum" and BY_SUM or BY_NAME) + gate.epoch
+    if gate.is_closed then
+        flags = flags + gate.demand(match(found, "%S+$"))
+    end
+    if #key <= MAX_KEY_BYTES and (found ~= identity or settings.record_memory_s > 0) then
         pointers:set(key, found, settings.record_memory_s, flags)
     end
     if fetched and remembers_pictures then
         remember(found, fetched)
     end
-    return answer(found, fetched or (found == known and picture), flags, "redis", class)
+    return answer(wanted, found, fetched or (found == known and picture), flags, "redis", class)
 end
 
 -- Content handler: answers, or hands over to the API.
@@ -172,18 +216,29 @@ function hot.answer()
         return to_api()
     end
     local key, class = uri, nil
-    if find(uri, "auto", 1, true) then
+    if question.is_negotiable(uri) then
         class = accept_class()
         key = uri .. "|" .. class
     end
+    local wanted
+    if gate.is_signed(uri) then
+        wanted = question_of(uri, key, class)
+        key = wanted and wanted.pointer or key
+    end
     local identity, flags, is_stale = pointers:get_stale(key)
+    flags = flags or BY_NAME
     local picture = identity and remembers_pictures and recall(identity)
-    if identity and not is_stale and settings.record_memory_s > 0 then
+    if identity and not is_stale and settings.record_memory_s > 0 and flags - flags % 8 == gate.epoch then
         if picture or find(identity, "/original ", 65, true) then
-            return answer(identity, picture, flags or BY_NAME, "memory", class)
+            wanted = wanted or flags % 8 > BY_SUM and question_of(uri, key, class)
+            return answer(wanted, identity, picture, flags, "memory", class)
         end
     end
-    return ask(uri, key, class, identity, picture)
+    wanted = wanted or question_of(uri, key, class)
+    if not wanted then
+        return to_api()
+    end
+    return ask(wanted, key, class, identity, picture)
 end
 
 return hot

@@ -7,6 +7,8 @@ local problem = {}
 local PROBLEMS = {
     ["invalid-request"] = { 400, "The request cannot be understood", "the request line, a header or the framing is not valid HTTP" },
     ["forbidden"] = { 403, "The API key does not allow this", "this address may not ask for this" },
+    ["signature-invalid"] = { 403, "The URL is not signed, or not rightly", "the signature is missing, or not of this URL by one of the keys" },
+    ["signature-expired"] = { 403, "The URL's time is over", "the URL was valid until the time in its parameter expires" },
     ["not-found"] = { 404, "Nothing is there", "there is no such route" },
     ["method-not-allowed"] = { 405, "The method is not allowed here", "the method is not one of those in Allow" },
     ["request-timeout"] = { 408, "The request took too long to arrive", "send it faster" },
@@ -26,6 +28,7 @@ local BY_STATUS = {}
 for name, entry in pairs(PROBLEMS) do
     BY_STATUS[entry[1]] = name
 end
+BY_STATUS[403] = "forbidden"
 BY_STATUS[503] = "overloaded"
 
 -- Headers that an answer which came to nothing may have left behind.

@@ -1,6 +1,8 @@
 -- From a raw request URI to what Redis is asked. What is odd in any way is not asked: the API judges it.
 -- imagestore/spelling.py cuts queries in the same way; the two must agree byte for byte.
 
+local signature = require "signature"
+
 local byte, char, find, gmatch, gsub, lower, match, sub =
     string.byte, string.char, string.find, string.gmatch, string.gsub, string.lower, string.match, string.sub
 local concat = table.concat
@@ -37,11 +39,16 @@ function question.accept_class(accept)
     return named["image/avif"] and "avif" or named["image/webp"] and "webp" or ""
 end
 
+-- Whether what a URL means may depend on the Accept header.
+function question.is_negotiable(uri)
+    return find(uri, "auto", 1, true) or find(uri, "preset=", 1, true)
+end
+
 -- id or sum, its value, and the spelling of the rendition.
-local function of_query(query, class)
+local function of_query(elements, class)
     local kind, value
     local rest, n = {}, 0
-    for element in gmatch(query .. "&", "([^&]*)&") do
+    for _, element in ipairs(elements) do
         local name = match(element, "^(%a+)=")
         if name == "id" or name == "sum" then
             if kind then
@@ -62,7 +69,7 @@ local function of_query(query, class)
     if find(spelling, "^&*$") then
         return kind, value, ""
     end
-    if find(spelling, "auto", 1, true) then
+    if question.is_negotiable(spelling) then
         spelling = spelling .. "|" .. class
     end
     if #spelling > MAX_SPELLING_BYTES then
@@ -86,23 +93,28 @@ local function of_name(path)
     return "key", domain .. "/" .. dkey, ""
 end
 
-local function parse(uri, class)
+-- What `uri` asks for: kind (id, sum, key), value and spelling; nothing if the API shall judge it.
+-- Also what a signature is made of: the decoded path, the raw query, and the signature's parameters.
+function question.parse(uri, class)
     if byte(uri, 2) == 118 and sub(uri, 1, 4) == "/v1/" then
         uri = sub(uri, 4)
     end
-    if sub(uri, 1, 12) == "/image/read?" then
-        return of_query(sub(uri, 13), class)
-    end
-    if find(uri, "?", 1, true) then
+    local path, query = match(uri, "^([^?]*)%??(.*)$")
+    local elements, given = signature.split(query)
+    if not elements then
         return nil
     end
-    return of_name(uri)
-end
-
--- What `uri` asks for: kind (id, sum, key), value and spelling; nothing if the API shall judge it.
-function question.parse(uri, class)
-    local kind, value, spelling = parse(uri, class)
-    return kind and { kind = kind, value = value, spelling = spelling }
+    local kind, value, spelling
+    if path == "/image/read" then
+        kind, value, spelling = of_query(elements, class)
+    elseif #elements == 0 or uri == path then
+        kind, value, spelling = of_name(path)
+        path = kind and "/" .. value
+    end
+    if not kind then
+        return nil
+    end
+    return { kind = kind, value = value, spelling = spelling, path = path, query = query, signature = given }
 end
 
 return question

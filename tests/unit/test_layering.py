@@ -22,6 +22,8 @@ WORDS = {
         "presets",
         "breaker",
         "flight",
+        "domainrules",
+        "signing",
     ),
 }
 """Modules that anybody may use: values, grammars and counters, no I/O of their own."""

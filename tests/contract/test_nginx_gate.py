@@ -1,0 +1,81 @@
+"""What nginx answers itself under the rules of domains: what it remembers of other rules does not count."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from imagestore.signing import SigningKey, sign
+from tests.front import PICTURE, front
+from tests.nginx import nginx_server
+from tests.servers import wait_until
+
+KEY = SigningKey("k1", "1" * 32)
+URL = "/image/read?id=7&w=300"
+SIGNED = sign(URL, KEY)
+
+
+def test_rules_that_come_by_a_reload_hold_for_what_is_in_memory(tmp_path: Path) -> None:
+    with front(tmp_path, signing_keys=f"k1={KEY.secret}", RECORD_MEMORY_S="600") as running:
+        wait_until(lambda: running.http.get(URL).headers["X-Cache"] == "memory", what="it is remembered")
+        configuration = tmp_path / "nginx" / "nginx.conf"
+        text = configuration.read_text()
+
+        configuration.write_text(text.replace('signing = ""', 'signing = "demo=enforce"'))
+        assert running.nginx.process is not None
+        os.kill(running.nginx.process.pid, signal.SIGHUP)
+
+        wait_until(lambda: running.http.get(URL).status_code == 403, what="the new rules hold")
+        assert running.http.get(SIGNED).content == PICTURE.body
+        assert running.api.asked == []
+
+
+def test_rules_of_another_nginx_hold_for_what_is_in_redis(tmp_path: Path) -> None:
+    with front(tmp_path) as running:
+        assert running.http.get(URL).status_code == 200
+        with nginx_server(
+            tmp_path / "other",
+            api=running.api.address,
+            redis_url=f"redis://127.0.0.1:{running.redis.port}/0",
+            originals=running.originals,
+            signing_keys=f"k1={KEY.secret}",
+            SIGNING="*=enforce",
+        ) as other:
+            address = f"http://127.0.0.1:{other.port}"
+            assert running.http.get(address + URL).json()["type"] == "/problems/signature-invalid"
+            assert running.http.get(address + SIGNED).headers["X-Cache"] == "redis"
+
+
+def test_reported_request_is_answered_and_logged(tmp_path: Path) -> None:
+    with front(tmp_path, signing_keys=f"k1={KEY.secret}", SIGNING="demo=report") as running:
+        for url in (URL, sign(URL, KEY, expires=1), SIGNED):
+            assert running.http.get(url).content == PICTURE.body
+
+        def logged() -> bool:
+            lines = running.access_log.read_text()
+            return all(
+                f"signature={word} " in lines for word in ("signature-invalid", "signature-expired", "-")
+            )
+
+        wait_until(logged, what="the log names the faults")
+        assert running.api.asked == []
+
+
+@pytest.mark.parametrize("rules", ["demo=enforce", "*=report", "demo=loose", "demo"])
+def test_nginx_does_not_start_on_rules_that_it_cannot_keep(tmp_path: Path, rules: str) -> None:
+    with (
+        pytest.raises(RuntimeError),
+        nginx_server(tmp_path, api="127.0.0.1:9", redis_url="redis://x", originals=None, SIGNING=rules),
+    ):
+        pass
+
+
+def test_thousands_of_signed_urls_are_judged_alike(tmp_path: Path) -> None:
+    # More than a worker keeps questions of.
+    with front(tmp_path, signing_keys=f"k1={KEY.secret}", SIGNING="*=enforce") as running:
+        for number in range(1200):
+            signed = sign(URL, KEY, expires=9_000_000_000 + number)
+            assert running.http.get(signed).status_code == 200
+            if number % 50 == 0:
+                assert running.http.get(signed[:-1] + "~").status_code == 403
