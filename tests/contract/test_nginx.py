@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from imagestore.records import Picture
+from imagestore.spelling import spelling_of
 from tests.fakeapi import Says, fake_api
 from tests.front import (
     MD5,
@@ -149,6 +150,18 @@ def test_spelling_is_looked_up_with_the_id_anywhere(always: Front) -> None:
     for query in ("id=7&w=300&fit=cover", "w=300&id=7&fit=cover", "w=300&fit=cover&id=7"):
         assert always.http.get(f"/image/read?{query}").content == PICTURE.body
     assert always.api.asked == []
+
+
+def test_preset_with_a_negotiated_format_is_a_hit_for_each_class_of_clients(always: Front) -> None:
+    field = "width=640&format=auto-webp@recipe"
+    always.cache.keep(SHA, field, PICTURE_ETAG, PICTURE)
+    always.cache.teach(str(spelling_of("id=7&preset=card", "image/webp")), field, None)
+
+    answer = always.http.get("/image/read?id=7&preset=card", headers={"Accept": "image/webp,*/*"})
+
+    assert answer.content == PICTURE.body
+    assert answer.headers["Vary"] == "Accept"
+    assert from_api(always.http.get("/image/read?id=7&preset=card", headers={"Accept": "image/avif"}))
 
 
 @pytest.mark.parametrize(
