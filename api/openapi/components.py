@@ -35,6 +35,17 @@ PARAMETERS: dict[str, Any] = {
         {"type": "string", "minLength": 1, "maxLength": 255},
         "Adds `Content-Disposition: attachment` with this file name.",
     ),
+    "expires": parameter(
+        "expires",
+        {"type": "string", "pattern": r"^[1-9][0-9]{0,11}$"},
+        "Of a signed URL: the second since 1970 from which on it is refused.",
+    ),
+    "kid": parameter(
+        "kid", {"type": "string", "pattern": r"^[A-Za-z0-9_-]{1,32}$"}, "Of a signed URL: the key's id."
+    ),
+    "sig": parameter(
+        "sig", {"type": "string", "pattern": r"^[A-Za-z0-9_-]{32}$"}, "The signature (docs/signing.md)."
+    ),
     "If-Match": parameter("If-Match", _ETAGS, "Only if the picture has this ETag.", where="header"),
     "If-None-Match": parameter(
         "If-None-Match",

@@ -94,6 +94,7 @@ _PAGE = operation(
     "listImages",
     "A page of images",
     "Images",
+    signed=True,
     description="Within a domain ordered by dkey, else by id.",
     parameters=[
         *refs("parameters", "of_domain"),
@@ -119,6 +120,7 @@ PATHS: dict[str, Any] = {
             "imageInfo",
             "All that is known of an image",
             "Images",
+            signed=True,
             description="Exactly one of `id`, `sum`, and `domain` with `dkey`.",
             parameters=[
                 *refs("parameters", "id", "sum", "If-None-Match"),
@@ -137,6 +139,7 @@ PATHS: dict[str, Any] = {
                 "getImage",
                 "All that is known of an image",
                 "Images",
+                signed=True,
                 parameters=[*_BY_ID, *refs("parameters", "If-None-Match")],
                 answers=_INFO_ANSWERS,
                 problems=("invalid-parameter", "image-not-found"),

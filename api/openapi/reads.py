@@ -47,6 +47,7 @@ PATHS: dict[str, Any] = {
             "readImage",
             "A picture, by id or sum",
             "Pictures",
+            signed=True,
             description="Exactly one of `id` and `sum`. Without more it is the original, byte for byte; "
             "with any parameter of a rendition it is one.",
             parameters=[*refs("parameters", "id", "sum"), *_rendition(), *_CONDITIONS],
@@ -59,6 +60,7 @@ PATHS: dict[str, Any] = {
             "readOriginal",
             "The original under a name",
             "Pictures",
+            signed=True,
             parameters=[*refs("parameters", "domain", "dkey"), *_CONDITIONS],
             answers=_ANSWERS,
             problems=(*_PROBLEMS, "not-found"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from api.errors import PROBLEMS
 from imagestore.grants import Right
+from imagestore.signing import PARAMETERS
 
 Schema = Mapping[str, Any]
 
@@ -16,6 +17,9 @@ ALWAYS = (
 
 KEYED = ("unauthenticated", "forbidden")
 """Problems of routes that need an API key."""
+
+SIGNED = ("signature-invalid", "signature-expired")
+"""Problems of routes that a domain may open to signed URLs only."""
 
 DETAILS = {
     "invalid-request": "parameter 'size' is unknown here, expected domain, prefix, after or limit",
@@ -41,15 +45,17 @@ def operation(
     body: Schema | None = None,
     problems: Iterable[str] = (),
     right: Right | None = None,
+    signed: bool = False,
     description: str = "",
 ) -> dict[str, Any]:
-    """One method of one route. It needs an API key with that `right`; `problems` come on top of ALWAYS."""
-    names = (*ALWAYS, *(KEYED if right else ()), *problems)
+    """One method of one route. It needs an API key with that `right`; or its URL may have to be `signed`.
+    `problems` come on top of ALWAYS."""
+    names = (*ALWAYS, *(KEYED if right else ()), *(SIGNED if signed else ()), *problems)
     described: dict[str, Any] = {
         "operationId": operation_id,
         "summary": summary,
         "tags": [tag],
-        "parameters": list(parameters),
+        "parameters": [*parameters, *(refs("parameters", *PARAMETERS) if signed else ())],
         "responses": _with_problems(answers, names),
         "security": [{"apiKey": [right]}] if right else [],
     }

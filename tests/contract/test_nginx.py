@@ -155,7 +155,7 @@ def test_spelling_is_looked_up_with_the_id_anywhere(always: Front) -> None:
 def test_preset_with_a_negotiated_format_is_a_hit_for_each_class_of_clients(always: Front) -> None:
     field = "width=640&format=auto-webp@recipe"
     always.cache.keep(SHA, field, PICTURE_ETAG, PICTURE)
-    always.cache.teach(str(spelling_of("id=7&preset=card", "image/webp")), field, None)
+    always.cache.teach(str(spelling_of("id=7&preset=card", "image/webp")), field, None, RECIPE)
 
     answer = always.http.get("/image/read?id=7&preset=card", headers={"Accept": "image/webp,*/*"})
 
