@@ -9,6 +9,7 @@ import uuid
 import falcon
 
 from api import errors
+from api.accounts import Audit, Domains
 from api.auth import Access
 from api.docs import Docs, DocsAsset, OpenApi
 from api.images import Image, Images
@@ -17,6 +18,7 @@ from api.ops import Live, Metrics, Problem, Ready, Root
 from api.read import ImageInfo, ImageRead
 from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksRetry, TasksSummary
 from api.write import NamedImage, UploadImage
+from imagestore.actor import Actor, act_as
 from imagestore.errors import NotFound
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
@@ -30,6 +32,8 @@ class RequestIds:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.request_id = req.get_header("X-Request-Id") or uuid.uuid4().hex
         resp.set_header("X-Request-Id", req.context.request_id)
+        # Of the thread that serves it; nginx has replaced what a client says about itself.
+        act_as(Actor(None, req.context.request_id[:64], req.get_header("X-Forwarded-For") or req.remote_addr))
         if req.path.startswith("//"):
             # Falcon's router strips leading slashes, and nginx' rules for a route do not see through them.
             raise NotFound("there is no such route")
@@ -79,6 +83,8 @@ def build(store: ImageStore) -> App:
         app.add_route(f"{version}/tasks/retry", TasksRetry(store))
         app.add_route(f"{version}/tasks/{{task_id}}", Task(store))
         app.add_route(f"{version}/tasks/{{task_id}}/retry", TaskRetry(store))
+        app.add_route(f"{version}/audit", Audit(store))
+        app.add_route(f"{version}/domains", Domains(store))
         app.add_route(f"{version}/keys", Keys(store))
         app.add_route(f"{version}/keys/{{key_id}}", Key(store))
         app.add_route(f"{version}/images", Images(store))

@@ -1,9 +1,11 @@
 """Who may ask for what: API keys as Bearer tokens (RFC 6750 §2.1), checked before any handler runs."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import falcon
 
+from imagestore.actor import act_as, actor
 from imagestore.errors import Unauthenticated
 from imagestore.grants import Grant, Right
 from imagestore.keyring import Keyring
@@ -27,6 +29,8 @@ NEEDED: Mapping[str, Mapping[str, Right | None]] = {
     "/images": {"GET": PUBLIC, "POST": "write"},
     "/images/pregenerate": {"POST": "write"},
     "/images/{image_id}": {"GET": PUBLIC, "PUT": "write", "PATCH": "write", "DELETE": "write"},
+    "/audit": {"GET": "admin"},
+    "/domains": {"GET": "read"},
     "/keys": {"GET": "admin", "POST": "admin"},
     "/keys/{key_id}": {"DELETE": "admin"},
     "/tasks": {"GET": "read", "POST": "write"},
@@ -58,6 +62,7 @@ class Access:
             return
         grant = self._keyring.grant_of(bearer(req))
         req.context.key_id = grant.key_id
+        act_as(dataclasses.replace(actor(), key_id=grant.key_id))
         grant.require(right)
         req.context.grant = grant
 

@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS image_task (
     create_time DATETIME(3) NOT NULL,
     update_time DATETIME(3) NOT NULL,
     end_time DATETIME(3) NULL COMMENT 'when it got a flag other than created',
+    key_id VARCHAR(64) NULL COMMENT 'of the caller who handed it in',
     PRIMARY KEY (id),
     UNIQUE KEY batch_line (batch, line),
     KEY url_md5 (url_md5),
@@ -100,6 +101,34 @@ CREATE TABLE IF NOT EXISTS api_key (
     UNIQUE KEY digest (digest)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS domain_usage (
+    domain VARBINARY(16) NOT NULL,
+    images BIGINT NOT NULL,
+    bytes BIGINT NOT NULL COMMENT 'of all originals, each image counted',
+    max_images BIGINT NULL COMMENT 'NULL: as the settings say',
+    max_bytes BIGINT NULL COMMENT 'NULL: as the settings say',
+    PRIMARY KEY (domain)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+CREATE TABLE IF NOT EXISTS audit_log (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    create_time DATETIME(3) NOT NULL,
+    action VARCHAR(16) NOT NULL COMMENT 'create, replace, edit, delete, key-add, key-revoke or quota',
+    key_id VARCHAR(64) NULL COMMENT 'of the caller, or of who handed the task in',
+    request_id VARCHAR(64) NULL COMMENT 'or task and its number',
+    address VARCHAR(64) NULL COMMENT 'of the client',
+    domain VARBINARY(16) NULL,
+    image_id BIGINT NULL,
+    dkey VARBINARY(1020) NULL,
+    sha256_old CHAR(64) NULL COMMENT 'of the bytes before',
+    sha256_new CHAR(64) NULL COMMENT 'of the bytes after',
+    detail VARCHAR(255) NULL COMMENT 'of changes that are about no image',
+    PRIMARY KEY (id),
+    KEY create_time (create_time),
+    KEY domain_id (domain, id),
+    KEY image_id (image_id, id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 -- Last: while it is missing, the tables above are not all there. These tables are as the files of
 -- db/migrations make them, so each file's name goes into it here, in an INSERT IGNORE.
 CREATE TABLE IF NOT EXISTS schema_migration (
@@ -111,4 +140,8 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 INSERT IGNORE INTO schema_migration (name, applied) VALUES
-    ('0001_api_key', UTC_TIMESTAMP());
+    ('0001_api_key', UTC_TIMESTAMP()),
+    ('0002_domain_usage', UTC_TIMESTAMP()),
+    ('0003_domain_usage_rows', UTC_TIMESTAMP()),
+    ('0004_audit_log', UTC_TIMESTAMP()),
+    ('0005_image_task_key_id', UTC_TIMESTAMP());

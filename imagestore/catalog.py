@@ -7,13 +7,15 @@ disk full.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from imagestore.bookkeeping import NoAccount, charge, enter, open_account, room
 from imagestore.database import Connection, Database
 from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
+from imagestore.ledger import UNLIMITED, Action, Quota
 from imagestore.migrations import MIGRATIONS, bring_up_to_date
 from imagestore.models import CacheDebt, ImageInfo, create_tables
 from imagestore.records import Content, Facts, ImageRecord
@@ -38,6 +40,8 @@ class Catalog:
     too; percent-encoded; the options ssl_ca, ssl_cert, ssl_key, ssl_disabled, ssl_verify_cert,
     ssl_verify_identity and unix_socket are passed on). At most `pool_size` connections are open,
     and a call waits up to `timeout_s` seconds for a free one. Nothing connects before the first call.
+    `quota` holds in domains that have none of their own. Each change is noted in the audit log, in the
+    name of `actor()`.
 
     Raises:
         ValueError: `url` is wrong; one line that never holds the password.
@@ -49,10 +53,12 @@ class Catalog:
         *,
         pool_size: int = 16,
         timeout_s: float = 2,
+        quota: Quota = UNLIMITED,
         schema: Path = SCHEMA,
         migrations: Path = MIGRATIONS,
     ) -> None:
         self._database = Database(url, pool_size=pool_size, timeout_s=timeout_s)
+        self._quota = quota
         self._schema = schema
         self._migrations = migrations
 
@@ -95,6 +101,7 @@ class Catalog:
 
         Raises:
             KeyConflict: the name is taken.
+            QuotaExceeded: the domain's quota is used up.
         """
         now = _now()
         record = ImageRecord(
@@ -108,11 +115,16 @@ class Catalog:
             update_time=now,
         )
         query = ImageInfo.insert({**_values(record), ImageInfo.content_time: now})
+
+        def work(database: Connection) -> ImageRecord:
+            new = dataclasses.replace(record, id=int(query.clone().execute(database)))
+            self._book(database, "create", None, new)
+            return new
+
         try:
-            image_id = self._database.write(query.execute)
+            return self._write(work)
         except KeyConflict as error:
             raise KeyConflict(f"{domain}/{dkey} already holds an image") from error
-        return dataclasses.replace(record, id=image_id)
 
     def by_id(self, image_id: int) -> ImageRecord | None:
         """The row with that id (below 2**63)."""
@@ -169,6 +181,7 @@ class Catalog:
         Raises:
             ImageNotFound: no such row.
             PreconditionFailed: the row is not at `expected_rev`.
+            QuotaExceeded: the domain's quota has no room for larger bytes.
         """
         changes = _described(content, facts, image_metadata)
         if user_metadata is not None:
@@ -194,9 +207,14 @@ class Catalog:
             ImageInfo.delete().where(ImageInfo.id == image_id).execute(database)
             if owe:
                 _owe(database, image_id, record.rev + 1)
+            self._book(database, "delete", record, None)
             return record
 
-        return self._database.write(work)
+        return self._write(work)
+
+    def has_room(self, domain: str, size: int) -> bool:
+        """Whether the domain's quota has room for one more image of `size` bytes now."""
+        return self._database.read(lambda database: room(database, self._quota, domain, size))
 
     def count(self, domain: str) -> int:
         """How many images a domain has."""
@@ -239,9 +257,24 @@ class Catalog:
             ImageInfo.update(values).where(ImageInfo.id == image_id).execute(database)
             if owe:
                 _owe(database, image_id, new.rev)
+            self._book(database, "edit" if new.sha256 == old.sha256 else "replace", old, new)
             return new
 
+        return self._write(work)
+
+    def _write(self, work: Callable[[Connection], ImageRecord]) -> ImageRecord:
+        try:
+            return self._database.write(work)
+        except NoAccount as missing:
+            domain = missing.domain
+        self._database.write(lambda database: open_account(database, domain))
         return self._database.write(work)
+
+    def _book(
+        self, database: Connection, action: Action, old: ImageRecord | None, new: ImageRecord | None
+    ) -> None:
+        enter(database, action, old, new)
+        charge(database, self._quota, old, new)
 
     def _first(self, where: Any, *order: Any) -> ImageRecord | None:
         return next(iter(self._rows(where, order=order, limit=1)), None)

@@ -232,3 +232,7 @@ class InsufficientStorage(ImagestoreError):
     """Disk or quota full; nothing half-written stays."""
 
     name = "insufficient-storage"
+
+
+class QuotaExceeded(InsufficientStorage):
+    """The domain's quota is used up: unlike a full disk that does not pass by itself."""

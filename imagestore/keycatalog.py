@@ -1,9 +1,10 @@
 """The API keys that were made at run time, in the same database as the images. `Catalog.prepare`
 makes the table. Raises as `Catalog` does."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from imagestore.bookkeeping import moment, note
 from imagestore.database import Connection, Database
 from imagestore.errors import NotFound
 from imagestore.grants import KeyRecord, Right
@@ -34,10 +35,16 @@ class KeyCatalog:
             "digest": digest,
             "rights": rights,
             "domains": " ".join(sorted(domains)) or None,
-            "create_time": _now(),
+            "create_time": moment(),
             "expire_time": expire_time,
         }
-        return self._get(int(self._database.write(ApiKey.insert(values).execute)))
+
+        def work(database: Connection) -> int:
+            key_id = int(ApiKey.insert(values).execute(database))
+            note(database, "key-add", detail=f"key {key_id} {rights} {name}")
+            return key_id
+
+        return self._get(self._database.write(work))
 
     def by_digest(self, digest: str) -> KeyRecord | None:
         """The key with that digest, also one that is not valid any more."""
@@ -54,12 +61,17 @@ class KeyCatalog:
             NotFound: there is none.
         """
         where = (ApiKey.id == key_id) & ApiKey.revoke_time.is_null()
-        self._database.write(ApiKey.update(revoke_time=_now()).where(where).execute)
+
+        def work(database: Connection) -> None:
+            if ApiKey.update(revoke_time=moment()).where(where).execute(database):
+                note(database, "key-revoke", detail=f"key {key_id}")
+
+        self._database.write(work)
         return self._get(key_id)
 
     def touch(self, key_id: int, step: timedelta) -> None:
         """Note that the key is used now, unless the last note is younger than `step`."""
-        now = _now()
+        now = moment()
         stale = ApiKey.use_time.is_null() | (ApiKey.use_time < now - step)
         self._database.write(ApiKey.update(use_time=now).where((ApiKey.id == key_id) & stale).execute)
 
@@ -79,8 +91,3 @@ class KeyCatalog:
 
 def _record(row: dict[str, Any]) -> KeyRecord:
     return KeyRecord(**{**row, "domains": frozenset((row["domains"] or "").split())})
-
-
-def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -152,6 +152,7 @@ class ImageTask(peewee.Model):
     create_time = UtcField()
     update_time = UtcField()
     end_time = UtcField(null=True)
+    key_id = peewee.CharField(64, null=True)
 
     class Meta:
         table_name = "image_task"
@@ -196,7 +197,41 @@ class ApiKey(peewee.Model):
         indexes = ((("digest",), True),)
 
 
-TABLES: tuple[type[peewee.Model], ...] = (ImageInfo, ImageTask, CacheDebt, ApiKey)
+class DomainUsage(peewee.Model):
+    """What a domain holds, and its quota where it has one of its own."""
+
+    domain = NameField(16, primary_key=True)
+    images = peewee.BigIntegerField()
+    bytes = peewee.BigIntegerField()
+    max_images = peewee.BigIntegerField(null=True)
+    max_bytes = peewee.BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "domain_usage"
+
+
+class AuditLog(peewee.Model):
+    """One change, and who made it."""
+
+    id = IdField()
+    create_time = UtcField()
+    action = peewee.CharField(16)
+    key_id = peewee.CharField(64, null=True)
+    request_id = peewee.CharField(64, null=True)
+    address = peewee.CharField(64, null=True)
+    domain = NameField(16, null=True)
+    image_id = peewee.BigIntegerField(null=True)
+    dkey = NameField(4 * 255, null=True)
+    sha256_old = peewee.FixedCharField(64, null=True)
+    sha256_new = peewee.FixedCharField(64, null=True)
+    detail = peewee.CharField(255, null=True)
+
+    class Meta:
+        table_name = "audit_log"
+        indexes = ((("create_time",), False), (("domain", "id"), False), (("image_id", "id"), False))
+
+
+TABLES: tuple[type[peewee.Model], ...] = (ImageInfo, ImageTask, CacheDebt, ApiKey, DomainUsage, AuditLog)
 
 
 def create_tables(database: peewee.Database) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import wait as wait_for
 from contextlib import closing
 from dataclasses import dataclass
 
+from imagestore.accounts import Accounts
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
@@ -48,6 +49,7 @@ class ImageStore:
     tasks: Tasks
     workshop: Workshop
     keyring: Keyring
+    accounts: Accounts
     _catalog: Catalog
     _task_catalog: TaskCatalog
     _queue: JobQueue
@@ -71,7 +73,7 @@ class ImageStore:
         storage = open_storages(
             settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir
         )
-        catalog = Catalog(settings.database_url, pool_size=settings.database_pool)
+        catalog = Catalog(settings.database_url, pool_size=settings.database_pool, quota=settings.quota)
         cache = Cache(
             settings.redis_url,
             record_ttl_s=settings.record_ttl_s,
@@ -97,7 +99,10 @@ class ImageStore:
         tasks = Tasks(task_catalog, queue, storage, settings.presets)
         writes = Writes(catalog, storage, cache, renderer, announce=tasks.render_presets_later)
         spool = Spool(settings.spool_dir)
-        workshop = Workshop.open(settings, task_catalog, queue, catalog, storage, spool, reads, writes)
+        accounts = Accounts.open(settings)
+        workshop = Workshop.open(
+            settings, task_catalog, queue, catalog, storage, spool, reads, writes, chores=accounts.sweep
+        )
         store = cls(
             settings=settings,
             spool=spool,
@@ -105,6 +110,7 @@ class ImageStore:
             writes=writes,
             tasks=tasks,
             workshop=workshop,
+            accounts=accounts,
             keyring=Keyring(settings.api_keys, KeyCatalog(settings.database_url)),
             _catalog=catalog,
             _task_catalog=task_catalog,
@@ -144,6 +150,7 @@ class ImageStore:
             self._renderer.close()
         self.workshop.close()
         self.keyring.close()
+        self.accounts.close()
         self._queue.close()
         self._task_catalog.close()
         self._cache.close()

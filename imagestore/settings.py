@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imagestore.environment import Environment
 from imagestore.errors import InvalidKey
+from imagestore.ledger import UNLIMITED, Quota
 from imagestore.names import check_domain
 from imagestore.presets import Presets
 from imagestore.signing import Signing
@@ -127,6 +128,10 @@ class Settings:
     """`whsec_` and 24 to 64 bytes in base64; made in the data directory when it is not set."""
     callback_retry_s: float = 60
     """Unit of the pauses between tries of a callback: 1, 4, 15, 45 and 120 of them."""
+    quota: Quota = UNLIMITED
+    """Of every domain that has none of its own."""
+    audit_days: int = 365
+    """Entries of the audit log are kept for so long."""
     presets: Presets = field(default_factory=lambda: Presets({}))
     signing: Signing = field(default_factory=Signing)
     """Which domains give pictures by signed URLs only."""
@@ -179,6 +184,8 @@ class Settings:
             task_lease_s=reader.number("TASK_LEASE_S", 1, 600, cls.task_lease_s),
             callback_secret=reader.callback_secret(),
             callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
+            quota=reader.quota(),
+            audit_days=reader.integer("AUDIT_DAYS", 1, 36_500, cls.audit_days),
             presets=reader.presets(),
             signing=reader.signing(),
         )
@@ -250,6 +257,10 @@ class _Reader(Environment):
         if secret and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret):
             self.faults.append("CALLBACK_SECRET is not whsec_ with 24 to 64 bytes in base64")
         return secret
+
+    def quota(self) -> Quota:
+        images, size = (self.integer(name, 0, 10**18, 0) for name in ("QUOTA_IMAGES", "QUOTA_BYTES"))
+        return Quota(images or None, size or None)
 
     def presets(self) -> Presets:
         try:

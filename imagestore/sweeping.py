@@ -25,18 +25,30 @@ OFFICE_S = 5
 BUSY_PAUSE_S = 0.2
 IDLE_PAUSE_S = 1.0
 
+CHORES_PAUSE_S = 60
+"""Between calls of what clears away old rows."""
+
 MAX_DEATHS = 3
 """A task that ended this many workers is not tried again (promises §18)."""
 
 
 class Sweeper:
     """Keeps the queues fed. `per_host` jobs of one host are queued or at work at most, so that a
-    slow host holds up nobody else."""
+    slow host holds up nobody else. `chores` clears away what is old, and is called once a minute."""
 
-    def __init__(self, catalog: TaskCatalog, queue: JobQueue, *, per_host: int) -> None:
+    def __init__(
+        self,
+        catalog: TaskCatalog,
+        queue: JobQueue,
+        *,
+        per_host: int,
+        chores: Callable[[], object] = lambda: None,
+    ) -> None:
         self._catalog = catalog
         self._queue = queue
         self._per_host = per_host
+        self._chores = chores
+        self._chores_due = time.monotonic()
         self._name = secrets.token_hex(8)
         self._in_office = False
         self._missing: set[int] = set()
@@ -65,7 +77,11 @@ class Sweeper:
             return 0
         if not was_in_office:
             log.info("the sweeper of this worker is in office")
-        return self._feed() + self._call_back()
+        sent = self._feed() + self._call_back()
+        if time.monotonic() >= self._chores_due:
+            self._chores_due = time.monotonic() + CHORES_PAUSE_S
+            self._chores()
+        return sent
 
     def _feed(self) -> int:
         busy = Counter(self._catalog.busy_hosts())

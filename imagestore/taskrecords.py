@@ -62,7 +62,10 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """A row of `image_task`. Times are UTC, to the millisecond; `duration_ms` is the last attempt's."""
+    """A row of `image_task`. Times are UTC, to the millisecond; `duration_ms` is the last attempt's.
+
+    `key_id` is that of the caller who handed it in.
+    """
 
     id: int
     kind: Kind
@@ -89,6 +92,7 @@ class TaskRecord:
     create_time: datetime
     update_time: datetime
     end_time: datetime | None
+    key_id: str | None
 
     @property
     def ended(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from imagestore.actor import actor
 from imagestore.database import Database
 from imagestore.models import ImageTask
 from imagestore.taskrecords import Again, Callback, Ended, Fetch, Flag, NewTask, TaskRecord
@@ -67,6 +68,7 @@ def new_values(task: NewTask, now: datetime) -> dict[str, Any]:
         "overwrite": task.overwrite,
         "callback": task.callback,
         "sha256": task.sha256,
+        "key_id": actor().key_id,
         "flag": "created",
         "attempts": 0,
         "deaths": 0,

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
+from imagestore.actor import Actor, acting_as
 from imagestore.catalog import Catalog
 from imagestore.download import Fetched, Fetcher
 from imagestore.errors import (
@@ -19,6 +20,7 @@ from imagestore.errors import (
     InsufficientStorage,
     OriginalMissing,
     ProcessingTimeout,
+    QuotaExceeded,
     Unavailable,
 )
 from imagestore.flight import heartbeat
@@ -103,8 +105,11 @@ class Runs:
         task, claim = claimed
         beats: list[Callable[[], object]] = [lambda: self._tasks.beat(task.id, claim)]
         started = time.monotonic()
-        with heartbeat(
-            lambda: _beat(beats), every_s=min(LONGEST_BEAT_S, self._tasks.lease_s / BEATS_PER_LEASE)
+        with (
+            acting_as(Actor(task.key_id, f"task {task.id}")),
+            heartbeat(
+                lambda: _beat(beats), every_s=min(LONGEST_BEAT_S, self._tasks.lease_s / BEATS_PER_LEASE)
+            ),
         ):
             outcome = self._judge(task, self._attempt(task, claim, beats))
             self._note(task, claim, outcome, int((time.monotonic() - started) * 1000))
@@ -136,6 +141,8 @@ class Runs:
             return Again(error.retry_after_s or 0, error.reason, error.detail)
         except OriginalMissing as error:
             return Again(0, "original-missing", error.detail)
+        except QuotaExceeded as error:
+            return Ended("failed", error.name, error.detail)
         except (Unavailable, InsufficientStorage) as error:
             return Again(AWAY_PAUSE_S, error.name, error.detail, counts=False)
         except ProcessingTimeout as error:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,10 @@ class Workshop:
         spool: Spool,
         reads: Reads,
         writes: Writes,
+        *,
+        chores: Callable[[], object],
     ) -> "Workshop":
-        """Wire it.
+        """Wire it; `chores` is called now and then, on one worker of all.
 
         Raises:
             ValueError: FETCH_ALLOW or CALLBACK_SECRET cannot be used.
@@ -80,7 +83,7 @@ class Workshop:
         callbacks = CallbackRuns(
             tasks, sender, hosts, secret=_callback_secret(settings), retry_s=settings.callback_retry_s
         )
-        sweeper = Sweeper(tasks, queue, per_host=JOBS_AHEAD * fetch.concurrency_per_host)
+        sweeper = Sweeper(tasks, queue, per_host=JOBS_AHEAD * fetch.concurrency_per_host, chores=chores)
         return cls(runs, callbacks, pregeneration, sweeper, hosts)
 
     def close(self) -> None:

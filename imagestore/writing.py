@@ -13,7 +13,13 @@ from typing import Any, Literal
 
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
-from imagestore.errors import ImageNotFound, ImagestoreError, KeyConflict, PreconditionFailed
+from imagestore.errors import (
+    ImageNotFound,
+    ImagestoreError,
+    KeyConflict,
+    PreconditionFailed,
+    QuotaExceeded,
+)
 from imagestore.identity import MarkDefaults, mark_identity
 from imagestore.names import WATERMARK_DOMAIN
 from imagestore.probe import sniff
@@ -102,6 +108,9 @@ class Writes:
                 precondition(existing)
             if existing and existing.sha256 != spooled.content.sha256 and not overwrite:
                 raise KeyConflict(f"{domain}/{dkey} holds another picture; send overwrite=1 to replace it")
+            if existing is None and not self._catalog.has_room(domain, spooled.content.size):
+                # Told before anything is stored; the row's transaction has the last word.
+                raise QuotaExceeded(f"the quota of domain {domain!r} is used up")
             accepted = accepted or self._accept(spooled, truncated_too)
             dkey = dkey or f"{spooled.content.sha256}.{accepted.facts.format}"
             try:

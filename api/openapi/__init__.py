@@ -7,16 +7,16 @@ missing, and check every answer of the other tests against the document.
 from functools import cache
 from typing import Any
 
-from api.openapi import images, keys, operations, reads, tasks
+from api.openapi import accounts, images, keys, operations, reads, tasks
 from api.openapi.components import COMPONENTS
 
-_PARTS = (reads.PATHS, images.PATHS, tasks.PATHS, keys.PATHS, operations.PATHS)
+_PARTS = (reads.PATHS, images.PATHS, tasks.PATHS, keys.PATHS, accounts.PATHS, operations.PATHS)
 
 _TAGS = {
     "Pictures": "Originals and renditions.",
     "Images": "What is stored: upload, describe, replace, remove.",
     "Tasks": "URLs to fetch, and what became of them.",
-    "Access": "API keys.",
+    "Access": "API keys, quotas, the audit log.",
     "Operations": "Health, measurements, this document.",
 }
 

@@ -36,6 +36,8 @@ COMMANDS = {
     "import": Entry("imports", "store the pictures of a folder or of a list"),
     "export": Entry("exports", "write a domain's pictures to a folder"),
     "keys": Entry("keys", "API keys: make, list, revoke"),
+    "quota": Entry("quota", "what domains hold and may hold"),
+    "audit": Entry("audit", "who changed what"),
     "completion": Entry("completion", "what a shell needs to complete commands and options"),
 }
 """In the order of the list. A module is imported when its command is called, so that the list and

@@ -9,10 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from imagestore.auditcatalog import AuditCatalog
 from imagestore.catalog import Catalog
 from imagestore.keycatalog import KeyCatalog
 from imagestore.models import TABLES
 from imagestore.taskcatalog import TaskCatalog
+from imagestore.usagecatalog import UsageCatalog
 from tests.contract.test_schema import columns, indexes
 from tests.mariadb import MariaDB
 from tests.servers import ROOT
@@ -66,6 +68,14 @@ def check_rows(url: str) -> None:
         assert image.user_metadata == {"a": 1}
         assert task is not None
         assert task.url == "http://a.example/"
+        assert catalog.delete(image.id).size == 100
+        with closing(UsageCatalog(url)) as usage, closing(AuditCatalog(url)) as audit:
+            counted = usage.page(after=None, limit=9, domains=frozenset())
+            assert [(one.domain, one.images, one.bytes) for one in counted] == [
+                ("cats", 1, 100),
+                ("dogs", 1, 100),
+            ]
+            assert [entry.action for entry in audit.page(before=None, limit=9)] == ["delete"]
         assert keys.insert("d" * 64, "shop", "write", frozenset(["cats"]), None).id == 1
 
 

@@ -17,6 +17,8 @@ WORDS = {
         "spelling",
         "weburl",
         "grants",
+        "actor",
+        "ledger",
         "guard",
         "taskrecords",
         "presets",
@@ -31,12 +33,31 @@ WORDS = {
 USE_CASES = {
     *("service", "reading", "writing"),
     *("quarantine", "upkeep"),
-    *("keyring", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
+    *("keyring", "accounts", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
 }
 
 INSIDE = {
-    "models": {"catalog", "keycatalog", "taskcatalog", "taskcallbacks", "taskrows"},
-    "database": {"catalog", "keycatalog", "taskcatalog", "taskcallbacks", "taskrows"},
+    "models": {
+        "catalog",
+        "keycatalog",
+        "auditcatalog",
+        "usagecatalog",
+        "bookkeeping",
+        "taskcatalog",
+        "taskcallbacks",
+        "taskrows",
+    },
+    "bookkeeping": {"catalog", "keycatalog", "auditcatalog", "usagecatalog"},
+    "database": {
+        "catalog",
+        "keycatalog",
+        "auditcatalog",
+        "usagecatalog",
+        "bookkeeping",
+        "taskcatalog",
+        "taskcallbacks",
+        "taskrows",
+    },
     "taskrows": {"taskcatalog", "taskcallbacks"},
     "taskcallbacks": {"taskcatalog"},
     "migrations": {"catalog"},
@@ -56,6 +77,7 @@ INSIDE = {
 
 ADAPTERS = {"catalog", "storage", "cache", "probe", "render", "spool", "engines"}
 ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits", "keycatalog"}
+ADAPTERS |= {"auditcatalog", "usagecatalog"}
 """What the use cases are made of; adapters do not know each other."""
 
 ENTRANCES = {"client": {"client"}, "commands": {"client", "commands"}}
@@ -70,6 +92,8 @@ OWNERS = {
         "imagestore.database",
         "imagestore.database_errors",
         "imagestore.taskcatalog",
+        "imagestore.bookkeeping",
+        "imagestore.usagecatalog",
     },
     "playhouse": {
         "imagestore.models",

@@ -2,11 +2,14 @@
 
 import hashlib
 import secrets
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from imagestore.ledger import Quota
+from imagestore.usagecatalog import UsageCatalog
 from tests import pictures
 from tests.origin import Origin, answer, hang, origin, redirect, reset, versioned
 from tests.servers import wait_until
@@ -221,3 +224,32 @@ def test_a_slow_host_does_not_hold_up_the_others(tmp_path: Path, pictures_origin
 
             assert task["flag"] == "succeed"
             assert len(slow.requests) == 2
+
+
+def test_a_task_acts_in_the_name_of_the_key_that_handed_it_in(
+    shared_tasks: TaskStack, pictures_origin: Origin, path: str
+) -> None:
+    key = shared_tasks.http.post("/keys", json={"name": "fetcher", "rights": "write"}).json()
+    pictures_origin.paths[path] = answer(body=PNG.data)
+
+    wish = {"url": pictures_origin.url(path), "domain": "audited"}
+    taken = shared_tasks.http.post(
+        "/image/download", json=wish, headers={"Authorization": f"Bearer {key['key']}"}
+    )
+    shared_tasks.ended(taken.json()["id"])
+
+    (entry,) = shared_tasks.http.get("/audit?domain=audited").json()["entries"]
+    assert (entry["action"], entry["key_id"]) == ("create", str(key["id"]))
+    assert (entry["request_id"], entry["address"]) == (f"task {taken.json()['id']}", None)
+
+
+def test_a_task_fails_when_its_domain_is_full(
+    shared_tasks: TaskStack, pictures_origin: Origin, path: str
+) -> None:
+    pictures_origin.paths[path] = answer(body=PNG.data)
+    with closing(UsageCatalog(f"sqlite:///{shared_tasks.folder}/data/imagestore.db")) as usage:
+        usage.set_quota("small", Quota(max_images=0))
+
+    task = shared_tasks.ended(shared_tasks.download(pictures_origin.url(path), domain="small")["id"])
+
+    assert (task["flag"], task["problem"]) == ("failed", "insufficient-storage")
