@@ -17,7 +17,7 @@ run: packages-run .venv/.run ## install what is missing and run the whole stack 
 	@$(BIN)/python -m dev.run
 
 test: packages-test .venv/.test .venv-swift/.test ## install what is missing and run every test on real servers
-	@$(BIN)/python -m pytest --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --durations=10 $(ARGS)
 
 check: .venv/.test ## format, lint, types and the table of imports
 	@$(BIN)/ruff format --check .

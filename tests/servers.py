@@ -6,7 +6,9 @@ in CI (`CI=true`), so that a missing package never looks like a green run.
 """
 
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,10 +25,30 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on now, and that no connection takes meanwhile.
+
+    Below 32768, where Linux hands out no ports of its own accord. Each of several pytest processes
+    (pytest-xdist) has its own thousands, and never the same port twice in a round of them.
+    """
+    for _ in range(_PORTS):
+        port = next(_ports)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
+
+
+_PORTS = 3000
+
+
+def _round_of_ports() -> Iterator[int]:
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 11_000 + process % 7 * _PORTS
+    start = random.randrange(_PORTS)
+    return (first + (start + n) % _PORTS for n in itertools.count())
+
+
+_ports = _round_of_ports()
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 20) -> None:

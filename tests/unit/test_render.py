@@ -309,7 +309,7 @@ def test_killed_at_any_moment_never_a_deadlock_nor_a_wrong_answer(bench: Bench) 
         finally:
             stop.set()
         for worker in workers:
-            worker.result(10)
+            worker.result(60)
 
     assert "wrong" not in outcomes
     assert outcomes.count("killed") + outcomes.count("late") <= 50
