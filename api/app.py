@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 import uuid
 
 import falcon
@@ -20,6 +21,7 @@ from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksR
 from api.write import NamedImage, UploadImage
 from imagestore.actor import Actor, act_as
 from imagestore.errors import NotFound
+from imagestore.metrics import count_request, request_begins, request_ends
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 
@@ -37,6 +39,24 @@ class RequestIds:
         if req.path.startswith("//"):
             # Falcon's router strips leading slashes, and nginx' rules for a route do not see through them.
             raise NotFound("there is no such route")
+
+
+class Counts:
+    """Every request is counted, by the template of its route and not by what the client wrote."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.started = time.monotonic()
+        request_begins()
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        request_ends()
+        # Strangers may make methods up, and each would be a new series.
+        method = req.method if req.method in falcon.HTTP_METHODS else "other"
+        route = (req.uri_template or "none").removeprefix("/v1")
+        seconds = time.monotonic() - req.context.started
+        count_request(route=route, method=method, status=resp.status_code, seconds=seconds)
 
 
 class WholeBodies:
@@ -57,7 +77,7 @@ class WholeBodies:
 
 def build(store: ImageStore) -> App:
     """The WSGI application around an open store."""
-    app: App = falcon.App(middleware=[RequestIds(), WholeBodies(), Access(store.keyring)])
+    app: App = falcon.App(middleware=[Counts(), RequestIds(), WholeBodies(), Access(store.keyring)])
     app.req_options.strip_url_path_trailing_slash = False
     # One body part is the picture; the others are short words and one piece of JSON.
     app.req_options.media_handlers["multipart/form-data"] = falcon.media.MultipartFormHandler(
@@ -70,7 +90,7 @@ def build(store: ImageStore) -> App:
     for version in ("", "/v1"):
         app.add_route(f"{version}/health/live", Live())
         app.add_route(f"{version}/health/ready", Ready(store))
-        app.add_route(f"{version}/metrics", Metrics())
+        app.add_route(f"{version}/metrics", Metrics(store))
         app.add_route(f"{version}/openapi.json", documented)
         app.add_route(f"{version}/docs", Docs())
         app.add_route(f"{version}/docs/{{asset}}", DocsAsset())

@@ -10,6 +10,7 @@ from falcon.media.multipart import BodyPart, MultipartParseError
 
 from api.errors import unknown_parameter
 from imagestore.errors import InvalidParameter, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from imagestore.metrics import count_received
 from imagestore.query import parse_query
 from imagestore.records import Spooled
 from imagestore.service import ImageStore
@@ -65,6 +66,7 @@ def receive_upload(store: ImageStore, req: falcon.Request, *, allowed: frozenset
             raise UnsupportedMediaType(
                 f"the body is {media_type[:60]!r}, expected multipart/form-data, image/* or octet-stream"
             )
+        count_received("upload", spooled.content.size)
         for name in fields.keys() - allowed:
             raise unknown_parameter(name, f"one of {', '.join(sorted(allowed)) or 'none'}")
         if spooled.content.size == 0:

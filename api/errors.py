@@ -11,6 +11,7 @@ from typing import Any
 import falcon
 
 from imagestore.errors import ImagestoreError, InvalidParameter, InvalidRequest, Unavailable
+from imagestore.metrics import count_problem
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
 
 def send_problem(req: falcon.Request, resp: falcon.Response, name: str, detail: str, **members: str) -> None:
     """Make `resp` the answer for the problem of that name."""
+    count_problem(name)
     status, title = PROBLEMS[name]
     resp.status = status
     resp.content_type = "application/problem+json"

@@ -4,9 +4,9 @@ import json
 import os
 
 from gunicorn import util
-from prometheus_client import multiprocess
 
 from api.errors import PROBLEMS
+from imagestore.metrics import announce_threads, forget_process
 
 bind = os.environ.get("API_BIND", "0.0.0.0:8000")
 
@@ -57,7 +57,11 @@ def write_problem(sock, status_int, reason, mesg):
 util.write_error = write_problem
 
 
+def post_worker_init(worker):
+    """For the use of threads, which is counted too."""
+    announce_threads(threads)
+
+
 def child_exit(server, worker):
-    """Let the counters of a gone process stay in the sums without their file staying open."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.mark_process_dead(worker.pid)
+    """What a gone process had under way is not counted any more."""
+    forget_process(worker.pid)

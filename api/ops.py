@@ -37,10 +37,14 @@ class Ready:
 
 
 class Metrics:
-    """`/metrics` in the Prometheus text format, over all processes of this API."""
+    """`/metrics` in the Prometheus text format, over all processes of this API, and of the workers that
+    share its folder of counters; with what every dependency says."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.content_type, resp.data = exposition()
+        resp.content_type, resp.data = exposition(self._store.measures.readings())
         resp.set_header("Cache-Control", "no-store")
 
 

@@ -32,6 +32,7 @@ DEFAULTS: Mapping[str, str] = {
     "SIGNING": "",
     # Wildcards that match no file are no error.
     "MORE_ROUTES": "/nonexistent/*.conf",
+    "MORE_SERVERS": "/nonexistent/*.conf",
     "METRICS_FROM": "127.0.0.0/8",
     "CA_FILE": "/etc/ssl/certs/ca-certificates.crt",
 }
@@ -55,6 +56,9 @@ def render(values: Mapping[str, str]) -> str:
         if set(value) & set('"\\$\n'):
             raise ValueError(f"{name} is {value!r}, expected no quote, backslash, dollar sign or line break")
     # Quoted, since the path of a socket may hold blanks.
+    filled["METRICS_ALLOW"] = " ".join(
+        f"allow {word};" for word in filled["METRICS_FROM"].replace(",", " ").split()
+    )
     filled["API_SERVERS"] = f'server "{filled["API"]}" max_fails=0;'
     template = (NGINX_DIR / "nginx.conf.template").read_text()
     return re.sub(r"\$\{([A-Z_]+)\}", lambda match: filled[match[1]], template)
@@ -62,6 +66,7 @@ def render(values: Mapping[str, str]) -> str:
 
 FROM_ENVIRONMENT = {
     "RECORD_MEMORY_S": (r"[0-9]{1,4}(\.[0-9]{1,3})?", "seconds from 0 to 9999"),
+    "METRICS_FROM": (r"[0-9a-fA-F.:/, ]+", "addresses or networks"),
     "PICTURE_MEMORY": (r"[0-9]{1,6}[km]|0|off", "a size as 64m, or off"),
 }
 """Values that are nginx' own business, as the environment has them: grammar, and what it says."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dev import nginx
-from dev.datadir import emptied
 from dev.supervisor import Program
 from imagestore.settings import Settings
 
@@ -56,12 +55,10 @@ def redis(data_dir: Path, sockets: Path, env: Mapping[str, str]) -> Program:
     return Program("redis", command, env, grace_s=REDIS_GRACE_S)
 
 
-def api(run_dir: Path, sockets: Path, env: Mapping[str, str]) -> Program:
+def api(sockets: Path, env: Mapping[str, str]) -> Program:
     """gunicorn with the Falcon application."""
     extra = {
         "API_BIND": f"unix:{sockets / API_SOCKET}",
-        # The counters of all its processes meet in files there; old ones would be counted again.
-        "PROMETHEUS_MULTIPROC_DIR": str(emptied(run_dir / "metrics")),
         "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "-m", "gunicorn", "--config", "api/gunicorn.conf.py", "api.app:create_app()"]

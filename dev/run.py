@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dev import nginx, programs
-from dev.datadir import AlreadyRunning, locked, made_secret, sockets
+from dev.datadir import AlreadyRunning, emptied, locked, made_secret, sockets
 from dev.supervisor import Log, Program, Supervisor
 from imagestore.commands.surroundings import note
 from imagestore.settings import API_KEY_FILE, Settings
@@ -132,7 +132,10 @@ def _stack(data_dir: Path, folder: Path, port: int, env: dict[str, str]) -> list
         made_secret(data_dir / API_KEY_FILE)
     if not settings.dashboard_login:
         env["DASHBOARD_LOGIN"] = "ops:" + made_secret(data_dir / DASHBOARD_PASSWORD_FILE)
-    stack.append(programs.api(run_dir, folder, env))
+    # The counters of the API's and the worker's processes meet in files there, on one page; old ones
+    # would be counted again.
+    env["PROMETHEUS_MULTIPROC_DIR"] = str(emptied(run_dir / "metrics"))
+    stack.append(programs.api(folder, env))
     stack.append(programs.worker(env))
     stack.append(programs.dashboard(folder, env))
     stack.append(programs.front(run_dir, folder, settings, port, env))

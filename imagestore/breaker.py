@@ -5,6 +5,8 @@ import logging
 import threading
 import time
 
+from imagestore.metrics import count_outage
+
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +42,7 @@ class Breaker:
             first = self._retry_at is None
             self._retry_at = time.monotonic() + self._pause_s
         if first:
+            count_outage(self._what)
             log.warning("%s is away: %s", self._what, type(error).__name__)
 
     def succeeded(self) -> None:

@@ -18,6 +18,7 @@ from imagestore.breaker import Breaker
 from imagestore.cachewords import (
     CachedPicture,
     Gone,
+    Usage,
     dump_failure,
     dump_picture,
     dump_record,
@@ -272,6 +273,13 @@ class Cache:
             return False
         self._link.succeeded()
         return True
+
+    def usage(self) -> Usage | None:
+        """What Redis says about its memory; None when it is away."""
+        told = self._ask(lambda: {**self._redis.info("memory"), **self._redis.info("stats")}, away=None)
+        return told and Usage(
+            told["used_memory"], told["maxmemory"], told["evicted_keys"], told["expired_keys"]
+        )
 
     def close(self) -> None:
         """Close the connections of this process."""

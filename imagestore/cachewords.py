@@ -36,6 +36,16 @@ class CachedPicture:
     picture: Picture
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Memory of Redis in bytes (no bound: 0); how many keys it pushed out and let expire since its start."""
+
+    used: int
+    bound: int
+    evicted: int
+    expired: int
+
+
 def dump_record(record: ImageRecord) -> str:
     """The whole record as JSON, times in ISO 8601."""
     return json.dumps(asdict(record), default=datetime.isoformat, separators=(",", ":"))

@@ -10,6 +10,7 @@ import random
 from imagestore.callbacks import CallbackSender
 from imagestore.errors import FetchFailed, FetchTargetForbidden, InvalidURL
 from imagestore.hostlimits import HostLimits
+from imagestore.metrics import count_callback
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.taskrecords import CALLBACK_UNDELIVERABLE, Ended, TaskRecord, callback_body
 from imagestore.weburl import WebURL
@@ -66,14 +67,17 @@ class CallbackRuns:
             pause = self._retry_s * PAUSES[attempt - 1] * random.uniform(1, 1.1)  # noqa: S311
             pause = max(pause, min(error.retry_after_s or 0, LONGEST_PAUSE_S))
             self._callbacks.again(task.id, error.reason, pause)
+            count_callback("again")
         except (FetchTargetForbidden, InvalidURL) as error:
             self._give_up(task, error.name, error.detail, attempt)
         else:
             self._callbacks.delivered(task.id)
+            count_callback("delivered")
             log.info("callback of task_id=%d attempt=%d: delivered", task.id, attempt)
 
     def _give_up(self, task: TaskRecord, problem: str, detail: str, attempt: int) -> None:
         sentence = f"given up after {attempt} tries, the last of which ended with {problem}: {detail}"
         ended = Ended("warning", CALLBACK_UNDELIVERABLE, sentence)
         self._callbacks.failed(task.id, problem, ended)
+        count_callback("failed")
         log.warning("callback of task_id=%d is undeliverable: %s", task.id, problem)

@@ -19,6 +19,7 @@ from playhouse.pool import PooledMySQLDatabase, PooledSqliteDatabase
 
 from imagestore.database_errors import ConnectionLost, Deadlock, translated
 from imagestore.errors import DatabaseUnavailable
+from imagestore.metrics import change_connections_limit, database_operation
 
 T = TypeVar("T")
 
@@ -74,6 +75,8 @@ class Database:
         self._pool = self._make_pool()
         self._inherited: list[Any] = []
         self._writing = threading.Lock()
+        self._size = pool_size
+        change_connections_limit(pool_size)
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a connection of the pool, and once more if the connection was lost.
@@ -82,12 +85,13 @@ class Database:
             DatabaseUnavailable: no connection or no answer in time.
         """
         started = time.monotonic()
-        try:
-            return self._run(work)
-        except ConnectionLost:
-            if time.monotonic() - started > HANG_S:
-                raise
-            return self._run(work)
+        with database_operation("read"):
+            try:
+                return self._run(work)
+            except ConnectionLost:
+                if time.monotonic() - started > HANG_S:
+                    raise
+                return self._run(work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction; what it gives is committed.
@@ -100,7 +104,7 @@ class Database:
             InsufficientStorage: the database's disk is full.
             KeyConflict: a unique key has that value already.
         """
-        with self._turn():
+        with database_operation("write"), self._turn():
             for _ in range(2):
                 with contextlib.suppress(Deadlock):
                     return self._run(work, _transaction)
@@ -136,6 +140,8 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._pool.close_all()
+        change_connections_limit(-self._size)
+        self._size = 0
 
     def after_fork(self) -> None:
         """Forget the parent's connections, in the child.

@@ -7,12 +7,15 @@ finds in the database.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from rq import Queue
+from rq import Queue, Worker
+from rq.job import Job as RQJob
 from rq.serializers import JSONSerializer
+from rq.utils import utcparse
 
 from imagestore.breaker import Breaker
 from imagestore.errors import QueueUnavailable
@@ -55,6 +58,15 @@ class Job:
         return f"{words[self.function]} {self.number} {self.about}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many jobs wait in a queue, and for how many seconds the first of them has."""
+
+    queue: str
+    jobs: int
+    oldest_s: float
+
+
 class JobQueue:
     """The queues of one Redis; may be used by many threads, and raises QueueUnavailable quickly.
 
@@ -94,6 +106,17 @@ class JobQueue:
         with self._asking():
             return int(self._redis.llen(self._queue(queue).key))
 
+    def backlogs(self) -> list[Backlog]:
+        """What waits in each queue."""
+        with self._asking():
+            return [self._backlog(name) for name in QUEUES]
+
+    def workers(self) -> int:
+        """How many workers have shown themselves in the last minute and a half."""
+        with self._asking():
+            # A name stays in the set when its worker was killed; the key beside it does not.
+            return sum(map(bool, map(self._redis.exists, Worker.all_keys(connection=self._redis))))
+
     def numbers(self, queue: str, function: str) -> set[int]:
         """The numbers of all waiting jobs of one function."""
         with self._asking():
@@ -118,6 +141,15 @@ class JobQueue:
     def close(self) -> None:
         """Close the connections of this process."""
         self._redis.close()
+
+    def _backlog(self, name: str) -> Backlog:
+        queue = self._queue(name)
+        head = self._redis.lindex(queue.key, 0)
+        queued = isinstance(head, bytes) and self._redis.hget(RQJob.key_for(head.decode()), "enqueued_at")
+        age = 0.0
+        if isinstance(queued, bytes):
+            age = (datetime.now(UTC) - utcparse(queued.decode())).total_seconds()
+        return Backlog(name, int(self._redis.llen(queue.key)), max(0.0, age))
 
     def _queue(self, name: str) -> Queue:
         return Queue(name, connection=self._redis, serializer=JSONSerializer)

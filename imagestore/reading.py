@@ -19,6 +19,7 @@ from imagestore.errors import (
     Unavailable,
 )
 from imagestore.identity import MarkDefaults, cache_field, mark_identity, picture_etag, recipe
+from imagestore.metrics import count_picture
 from imagestore.names import WATERMARK_DOMAIN
 from imagestore.quarantine import seize
 from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile, Picture, RemoteObject
@@ -118,7 +119,9 @@ class Reads:
             RejectedImage, InvalidParameter, ProcessingTimeout, Overloaded, StorageUnavailable
         """
         sha256 = wanted.record.sha256
-        found = self._cache.picture(sha256, wanted.field) or self._cache.single_flight(
+        cached = self._cache.picture(sha256, wanted.field)
+        count_picture("cache" if cached else "render")
+        found = cached or self._cache.single_flight(
             sha256, wanted.field, wanted.etag, lambda: self._render(wanted)
         )
         if spelling:

@@ -3,6 +3,7 @@
 The process that imports this module never parses a byte of a picture and never imports an engine.
 """
 
+import contextlib
 import importlib
 import logging
 import os
@@ -26,7 +27,7 @@ from imagestore.errors import (
     ProcessingTimeout,
     RejectedImage,
 )
-from imagestore.metrics import count_task
+from imagestore.metrics import count_render, decoder_busy, decoder_waited_for
 from imagestore.records import Facts, Picture
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding, Limits
@@ -196,7 +197,10 @@ class Renderer:
                 self._decoders.close()
 
     def _run(self, task: str, format: str, *arguments: Any) -> Reply:
-        with self._slots.turn():
+        with contextlib.ExitStack() as stack:
+            with decoder_waited_for():
+                stack.enter_context(self._slots.turn())
+            stack.enter_context(decoder_busy())
             started = time.monotonic()
             reply, outcome = Reply(), "internal-error"
             try:
@@ -214,9 +218,10 @@ class Renderer:
                 raise
             finally:
                 each = [r.name if isinstance(r, ImagestoreError) else "ok" for r in reply.results]
-                count_task(
+                count_render(
                     engine=reply.engine,
                     format=reply.facts.format if reply.facts else format,
+                    task=task,
                     outcomes=each or [outcome],
                     decodes=reply.decodes,
                     seconds=time.monotonic() - started,

@@ -2,8 +2,6 @@
 
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ from imagestore.errors import ImagestoreError
 from imagestore.jobqueue import JobQueue
 from imagestore.keycatalog import KeyCatalog
 from imagestore.keyring import Keyring
+from imagestore.measuring import Measures, ask_all
 from imagestore.reading import Reads
 from imagestore.render import Renderer, import_engines
 from imagestore.settings import Settings
@@ -34,9 +33,6 @@ DEBT_INTERVAL_S = 0.5
 DEBT_PATROL_ROUNDS = 20
 """Every so many intervals debts of processes that died are looked for too."""
 
-READY_TIMEOUT_S = 1.0
-"""How long each dependency may take to answer a readiness check (promises §22)."""
-
 
 @dataclass(frozen=True)
 class ImageStore:
@@ -50,6 +46,7 @@ class ImageStore:
     workshop: Workshop
     keyring: Keyring
     accounts: Accounts
+    measures: Measures
     _catalog: Catalog
     _task_catalog: TaskCatalog
     _queue: JobQueue
@@ -112,6 +109,9 @@ class ImageStore:
             workshop=workshop,
             accounts=accounts,
             keyring=Keyring(settings.api_keys, KeyCatalog(settings.database_url)),
+            measures=Measures(
+                task_catalog, storage, cache, queue, render_processes=settings.render_processes
+            ),
             _catalog=catalog,
             _task_catalog=task_catalog,
             _queue=queue,
@@ -133,13 +133,8 @@ class ImageStore:
     def health(self) -> dict[str, bool]:
         """Whether `database`, `storage` and `cache` answer, each within a second."""
         checks = {"database": self._catalog.check, "storage": self._storage.check, "cache": self._check_cache}
-        pool = ThreadPoolExecutor(len(checks), thread_name_prefix="health")
-        try:
-            futures = {name: pool.submit(check) for name, check in checks.items()}
-            wait_for(futures.values(), timeout=READY_TIMEOUT_S)
-            return {name: future.done() and future.exception() is None for name, future in futures.items()}
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        answered = ask_all(checks)
+        return {name: name in answered for name in checks}
 
     def close(self) -> None:
         """Stop the children and let go of every connection."""

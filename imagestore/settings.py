@@ -117,6 +117,8 @@ class Settings:
     """The Redis that holds the queue; `redis_url` unless it is set."""
     worker_processes: int = 8
     """Jobs at once of one `python -m worker`; downloads mostly wait for other servers."""
+    worker_metrics_port: int = 0
+    """Where a worker shows its counters and its health; 0: nowhere."""
     fetch: Fetch = Fetch()
     task_attempts: int = 5
     """Tries of a task that may pass; the last one's reason is the task's."""
@@ -178,6 +180,7 @@ class Settings:
             encoding=reader.encoding(),
             queue_url=reader.text("QUEUE_URL", "") or reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
             worker_processes=reader.integer("WORKER_PROCESSES", 1, 256, cls.worker_processes),
+            worker_metrics_port=reader.integer("WORKER_METRICS_PORT", 0, 65_535, cls.worker_metrics_port),
             fetch=reader.fetch(),
             task_attempts=reader.integer("TASK_ATTEMPTS", 1, 100, cls.task_attempts),
             task_retry_s=reader.number("TASK_RETRY_S", 0.01, 3600, cls.task_retry_s),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from imagestore.errors import ImagestoreError
 from imagestore.jobqueue import CALL_BACK, CALLBACKS, WORK, Job, JobQueue
+from imagestore.metrics import count_buried_task
 from imagestore.taskcatalog import Due, TaskCatalog
 from imagestore.taskrecords import KINDS, Ended, Kind
 from imagestore.tasks import FEED, queue_of
@@ -138,6 +139,7 @@ class Sweeper:
             return
         poison = Ended("failed", "poison", f"{MAX_DEATHS} workers ended in the middle of this task")
         if self._catalog.end_dead(one, poison):
+            count_buried_task(one.kind)
             log.error("task_id=%d ended %d workers and is not tried again", one.id, MAX_DEATHS)
 
     def _call_back(self) -> int:

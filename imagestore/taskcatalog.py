@@ -59,6 +59,16 @@ class Taken:
     url: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class OpenTasks:
+    """Tasks of a kind that have not ended: how many, and for how many seconds the one that has waited
+    longest should have had its turn."""
+
+    kind: str
+    count: int
+    overdue_s: float
+
+
 class TaskCatalog(TaskTable):
     """The rows of `image_task`; `Catalog.prepare` makes the table. Raises as `Catalog` does.
 
@@ -146,6 +156,14 @@ class TaskCatalog(TaskTable):
         query = ImageTask.select(ImageTask.flag, problem, peewee.fn.COUNT(ImageTask.id))
         query = query.where(chosen(None, None, domains)).group_by(ImageTask.flag, problem).tuples()
         return [(flag, word, int(count)) for flag, word, count in self._all(query)]
+
+    def open_tasks(self) -> list[OpenTasks]:
+        """How many tasks of each kind have not ended; one pass over an index."""
+        overdue = peewee.fn.MIN(ImageTask.due_time)
+        query = ImageTask.select(ImageTask.kind, peewee.fn.COUNT(ImageTask.id), overdue)
+        rows = self._all(query.where(ImageTask.flag == "created").group_by(ImageTask.kind).tuples())
+        now = moment()
+        return [OpenTasks(kind, int(n), max(0.0, (now - due).total_seconds())) for kind, n, due in rows]
 
     def last_fetch(self, url: str, domain: str, dkey: str | None) -> TaskRecord | None:
         """The newest task that stored a picture from this URL under this name."""

@@ -25,6 +25,7 @@ from imagestore.errors import (
 )
 from imagestore.flight import heartbeat
 from imagestore.hostlimits import HostLimits
+from imagestore.metrics import count_received, count_task
 from imagestore.pregeneration import Pregeneration
 from imagestore.records import CONTENT_TYPES, Spooled
 from imagestore.spool import Spool
@@ -179,6 +180,7 @@ class Runs:
                     raise
                 time.sleep(1)
         what = outcome.flag if isinstance(outcome, Ended) else "again"
+        count_task(kind=task.kind, outcome=what, problem=outcome.problem, seconds=duration_ms / 1000)
         log.info(
             "task_id=%d attempt=%d outcome=%s problem=%s ms=%d%s",
             *(task.id, task.attempts, what, outcome.problem, duration_ms),
@@ -203,6 +205,8 @@ class Runs:
                     )
                 )
             del beats[1:]
+            if fetched.spooled is not None:
+                count_received("download", fetched.spooled.content.size)
             fetch = Fetch(fetched.final_url, fetched.etag, fetched.last_modified)
             if fetched.spooled is None:
                 if known is None:

@@ -1,44 +1,37 @@
 """The worker's entrance.
 
 usage: python -m worker            work the queues until SIGTERM; a job that runs is finished first
-       python -m worker check      exit 0 when a worker of this machine has shown itself in Redis lately
        python -m worker migrate    bring the database's tables up to date, and end
 """
 
 import logging
 import os
-import socket
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from functools import partial
 
-from redis import Redis
 from redis.exceptions import RedisError
-from rq import Worker
 
 # Before any fork: a job would else import the image store anew in each work-horse, which takes 0.7 s
 # (measured). Imported only: engines, database and S3 must not be used in this process.
 import imagestore.service
 from imagestore.errors import DatabaseUnavailable, ImagestoreError
 from imagestore.settings import InvalidSettings, Settings
-from worker import pool
+from worker import page, pool
 
 log = logging.getLogger("worker")
 
 QUEUES = ("callbacks", "pictures", "downloads")
 """They are asked in turn."""
 
-HEARTBEAT_AGE_S = 60
-"""A heartbeat older than this belongs to a worker that hangs; RQ's longest gap is 30 s (job monitoring)."""
-
 
 def main(arguments: list[str]) -> int:
-    """Exit status: 0 fine, 1 not healthy or not possible now, 2 wrong settings or usage."""
+    """Exit status: 0 fine, 1 not possible now, 2 wrong settings or usage."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s pid=%(process)d %(message)s"
     )
-    commands = {(): work, ("check",): check, ("migrate",): migrate}
+    commands = {(): work, ("migrate",): migrate}
     command = commands.get(tuple(arguments))
     if command is None:
         print(__doc__, file=sys.stderr)
@@ -58,8 +51,11 @@ def work(settings: Settings) -> int:
     """Work the queues until SIGTERM; a second one also ends the jobs that run."""
     _wait_for_database(settings)
     imagestore.service.prepare_for_jobs(settings)
-    workers = [partial(pool.work, settings, QUEUES)] * settings.worker_processes
-    pool.Pool([partial(pool.sweep, settings), *workers]).run()
+    roles: list[Callable[[], None]] = [partial(pool.sweep, settings)]
+    roles += [partial(pool.work, settings, QUEUES)] * settings.worker_processes
+    if settings.worker_metrics_port:
+        roles.append(partial(page.serve, settings))
+    pool.Pool(roles).run()
     return 0
 
 
@@ -70,15 +66,6 @@ def _wait_for_database(settings: Settings) -> None:
         except DatabaseUnavailable as error:
             log.warning("waiting: %s", error.detail)
             time.sleep(1)
-
-
-def check(settings: Settings) -> int:
-    """Whether a worker of this host (in a container: the worker) has shown itself in the last minute."""
-    connection = Redis.from_url(settings.queue_url, socket_timeout=2, socket_connect_timeout=2)
-    oldest = datetime.now(UTC) - timedelta(seconds=HEARTBEAT_AGE_S)
-    mine = [w for w in Worker.all(connection=connection) if w.hostname == socket.gethostname()]
-    alive = any(w.last_heartbeat is not None and w.last_heartbeat > oldest for w in mine)
-    return 0 if alive else 1
 
 
 def migrate(settings: Settings) -> int:

@@ -7,6 +7,7 @@ connections and decoders must not be shared with the parent.
 import contextlib
 from collections.abc import Callable, Iterator
 
+from imagestore.metrics import job_begins
 from imagestore.service import ImageStore
 
 _open: Callable[[], ImageStore] | None = None
@@ -40,5 +41,6 @@ def call_back(task_id: int) -> None:
 def _store() -> Iterator[ImageStore]:
     if _open is None:
         raise RuntimeError("this process was not equipped; start workers with `python -m worker`")
+    job_begins()
     with contextlib.closing(_open()) as store:
         yield store

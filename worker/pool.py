@@ -19,6 +19,7 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
+from imagestore.metrics import count_jobs_together, forget_process
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 from worker import jobs
@@ -86,6 +87,7 @@ class Pool:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 free.append(self._places.pop(pid))
+                forget_process(pid)
                 if not self._stopping:
                     code = os.waitstatus_to_exitcode(status)
                     log.warning("a process of the worker ended with %d and is started again", code)
@@ -100,6 +102,7 @@ class Pool:
 
 def work(settings: Settings, queue_names: tuple[str, ...]) -> None:
     """Be one RQ worker until SIGTERM; the job that runs is finished first."""
+    count_jobs_together()
     jobs.equip(lambda: ImageStore.open(settings, for_one_job=True))
     connection = Redis.from_url(settings.queue_url)
     queues = [Queue(name, connection=connection, serializer=JSONSerializer) for name in queue_names]

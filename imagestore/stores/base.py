@@ -19,6 +19,7 @@ from fs.base import FS
 
 from imagestore import localdisk
 from imagestore.errors import InsufficientStorage, OriginalDamaged, OriginalMissing, StorageUnavailable
+from imagestore.metrics import store_operation
 from imagestore.records import LocalFile, RemoteObject, StoredFile
 
 SPOOLED = "original-"
@@ -62,7 +63,7 @@ class Storage:
             StorageUnavailable: the store failed; nothing half-written is left.
         """
         path = path_of(sha256)
-        with translated(missing="the store of originals is not there"):
+        with store_operation("put"), translated(missing="the store of originals is not there"):
             return self._put(path, source)
 
     def assure(self, sha256: str, source: Path) -> None:
@@ -100,7 +101,7 @@ class Storage:
             InsufficientStorage: the disk of `folder` is full.
         """
         digest, size = hashlib.sha256(), 0
-        with self.read(sha256) as original, translated():
+        with store_operation("fetch"), self.read(sha256) as original, translated():
             handle, name = tempfile.mkstemp(prefix=SPOOLED, dir=folder)
             copy = Path(name)
             try:
@@ -123,7 +124,7 @@ class Storage:
         """The original as a stream, for when neither nginx nor a file can serve. It may not seek;
         its reads raise StorageUnavailable, also when it ends before its announced length."""
         path = path_of(sha256, shelf)
-        with translated():
+        with store_operation("read"), translated():
             return io.BufferedReader(_Original(self._open(path)), _BLOCK_BYTES)
 
     def locate(self, sha256: str, size: int) -> LocalFile | RemoteObject | None:
@@ -137,7 +138,7 @@ class Storage:
     def stat(self, sha256: str) -> StoredFile:
         """Its length, and when it was put last."""
         path = path_of(sha256)
-        with translated():
+        with store_operation("stat"), translated():
             size, modified = self._stat(path)
         return StoredFile(sha256, size, modified)
 
@@ -148,7 +149,11 @@ class Storage:
     def remove(self, sha256: str, shelf: Shelf | None = None) -> None:
         """Remove it for good; absent is fine."""
         path = path_of(sha256, shelf)
-        with translated(), contextlib.suppress(errors.ResourceNotFound, FileNotFoundError):
+        with (
+            store_operation("remove"),
+            translated(),
+            contextlib.suppress(errors.ResourceNotFound, FileNotFoundError),
+        ):
             self._remove(path)
 
     def walk(self, after: str = "") -> Iterator[StoredFile]:
@@ -191,6 +196,10 @@ class Storage:
                     yield StoredFile(name, size, modified)
 
     # Life.
+
+    def room(self) -> tuple[int, int] | None:
+        """Bytes that are free and bytes in all; None where nobody can tell, as of a bucket."""
+        return None
 
     def check(self) -> None:
         """Ask the store for a sign of life, cheaply.

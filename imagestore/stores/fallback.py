@@ -80,6 +80,9 @@ class FallbackStorage(Storage):
         yield from self._new.shelved(shelf)
         yield from self._old.shelved(shelf)
 
+    def room(self) -> tuple[int, int] | None:
+        return self._new.room()
+
     def check(self) -> None:
         self._new.check()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from fs.osfs import OSFS
 
 from imagestore import localdisk
 from imagestore.errors import OriginalDamaged, StorageUnavailable
+from imagestore.metrics import store_operation
 from imagestore.records import LocalFile
 from imagestore.stores.base import Shelf, Storage, path_of, path_prefix, translated
 
@@ -30,7 +32,7 @@ class FolderStorage(Storage):
         """The stored file itself. Its bytes are read once to compare them with its name, which a
         decoder's read of the same pages then finds in memory."""
         path = path_of(sha256)
-        with translated():
+        with store_operation("fetch"), translated():
             localdisk.inspect(self.root, path)
             if localdisk.sha256_of(self.root / path) != sha256:
                 raise OriginalDamaged("the stored original has other bytes than it had")
@@ -40,6 +42,11 @@ class FolderStorage(Storage):
         if self.size(sha256) != size:
             raise StorageUnavailable("the stored original has another length than its record")
         return LocalFile(path_of(sha256))
+
+    def room(self) -> tuple[int, int]:
+        with translated():
+            usage = shutil.disk_usage(self.root)
+        return usage.free, usage.total
 
     def sweep(self) -> int:
         return super().sweep() + localdisk.sweep(self.root / localdisk.TEMPORARY)

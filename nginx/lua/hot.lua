@@ -6,6 +6,7 @@
 local cache = require "cache"
 local conditions = require "conditions"
 local gate = require "gate"
+local meter = require "meter"
 local original = require "original"
 local question = require "question"
 
@@ -92,7 +93,7 @@ local function set_headers(identity, flags, state, negotiated, expires)
     end
 end
 
-local function send(identity, picture, flags, state, negotiated, expires)
+local function send(uri, identity, picture, flags, state, negotiated, expires)
     if conditions.fail(picture.etag) then
         return ngx.exec("/_problem/precondition-failed")
     end
@@ -103,6 +104,8 @@ local function send(identity, picture, flags, state, negotiated, expires)
     set_headers(identity, flags, state, negotiated, expires)
     -- nginx itself makes it a 304, or leaves the body away for HEAD.
     ngx.print(picture.body)
+    -- Here, since a log handler would cost a cached picture 8 % (measured 2026-11).
+    meter.add(uri, ngx.status, state)
 end
 
 -- The stored file itself, if this machine has it whole.
@@ -142,7 +145,7 @@ local function refused(wanted, demand)
     return "/_problem/" .. fault
 end
 
-local function answer(wanted, identity, picture, flags, state, negotiated)
+local function answer(uri, wanted, identity, picture, flags, state, negotiated)
     local expires
     local demand = flags % 8 - flags % 2
     if demand ~= gate.OPEN then
@@ -155,7 +158,7 @@ local function answer(wanted, identity, picture, flags, state, negotiated)
     -- Ranges of originals are nginx's business; a rendition is small enough to go out whole.
     local is_range = ngx.var.http_range and find(identity, "/original ", 65, true)
     if picture and not is_range then
-        return send(identity, picture, flags, state, negotiated, expires)
+        return send(uri, identity, picture, flags, state, negotiated, expires)
     end
     return send_file(identity, flags, state, expires)
 end
@@ -184,7 +187,7 @@ local function question_of(uri, key, class)
     return found
 end
 
-local function ask(wanted, key, class, identity, picture)
+local function ask(uri, wanted, key, class, identity, picture)
     local known = picture and identity or ""
     local expected = not picture and identity or nil
     local found, fetched = cache.lookup(wanted, known, expected)
@@ -201,7 +204,7 @@ local function ask(wanted, key, class, identity, picture)
     if fetched and remembers_pictures then
         remember(found, fetched)
     end
-    return answer(wanted, found, fetched or (found == known and picture), flags, "redis", class)
+    return answer(uri, wanted, found, fetched or (found == known and picture), flags, "redis", class)
 end
 
 -- Content handler: answers, or hands over to the API.
@@ -231,14 +234,14 @@ function hot.answer()
     if identity and not is_stale and settings.record_memory_s > 0 and flags - flags % 8 == gate.epoch then
         if picture or find(identity, "/original ", 65, true) then
             wanted = wanted or flags % 8 > BY_SUM and question_of(uri, key, class)
-            return answer(wanted, identity, picture, flags, "memory", class)
+            return answer(uri, wanted, identity, picture, flags, "memory", class)
         end
     end
     wanted = wanted or question_of(uri, key, class)
     if not wanted then
         return to_api()
     end
-    return ask(wanted, key, class, identity, picture)
+    return ask(uri, wanted, key, class, identity, picture)
 end
 
 return hot

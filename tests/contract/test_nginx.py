@@ -423,9 +423,11 @@ def test_answers_of_the_api_pass_untouched(always: Front) -> None:
 
 
 def test_metrics_are_for_this_machine_only(always: Front, tmp_path: Path) -> None:
-    assert from_api(always.http.get("/metrics"))
+    page = always.http.get("/metrics").content
 
-    with front(tmp_path, METRICS_FROM="192.0.2.1") as guarded:
+    assert page.startswith(b"from the API")
+    assert b"\nimagestore_nginx_requests_total{" in page
+    with front(tmp_path, METRICS_FROM="192.0.2.1, 198.51.100.0/24") as guarded:
         for path in ("/metrics", "/v1/metrics", "/%6Detrics", "/x/../metrics"):
             received = raw_exchange(
                 guarded.nginx.port, f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()

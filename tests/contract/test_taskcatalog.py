@@ -266,3 +266,18 @@ def test_undeliverable_callback_leaves_the_reason_of_a_failure(tasks: TaskCatalo
     tasks.callbacks.failed(task_id, "timeout", Ended("warning", "callback-undeliverable", "given up"))
 
     assert read(tasks, task_id).flag_ext == "http-404: gone"
+
+
+def test_open_tasks_are_counted_with_the_longest_wait(tasks: TaskCatalog) -> None:
+    tasks.insert(TASK, queued=False)
+    tasks.insert(TASK, queued=True)
+    tasks.insert(replace(TASK, kind="upload"), queued=True)
+    ended(tasks, Ended("succeed"))
+
+    def overdue_s() -> float:
+        return next(one.overdue_s for one in tasks.open_tasks() if one.kind == "download")
+
+    wait_until(lambda: overdue_s() > 0, what="the one without a job should have had its turn")
+    counts = {one.kind: one.count for one in tasks.open_tasks()}
+
+    assert counts == {"download": 2, "upload": 1}

@@ -4,7 +4,7 @@ import re
 
 from tests.servers import ROOT
 
-ONLY_WITHOUT_CONTAINERS = {"DATA_DIR", "DATABASE_URL", "REDIS_URL", "QUEUE_URL"}
+ONLY_WITHOUT_CONTAINERS = {"DATA_DIR", "DATABASE_URL", "REDIS_URL", "QUEUE_URL", "WORKER_METRICS_PORT"}
 """The stack has its own places for these."""
 
 

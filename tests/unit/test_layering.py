@@ -34,6 +34,7 @@ USE_CASES = {
     *("service", "reading", "writing"),
     *("quarantine", "upkeep"),
     *("keyring", "accounts", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
+    "measuring",
 }
 
 INSIDE = {
@@ -116,7 +117,7 @@ OWNERS = {
     "pebble": {"imagestore.children"},
     "urllib3": {"imagestore.outbound", "imagestore.client.transport"},
     "idna": {"imagestore.weburl"},
-    "prometheus_client": {"imagestore.metrics", "api.gunicorn.conf"},
+    "prometheus_client": {"imagestore.metrics"},
 }
 """Third-party library -> the modules (or packages) that own it."""
 

@@ -582,7 +582,7 @@ def test_every_task_is_counted_by_its_outcome(bench: Bench) -> None:
     renderer = bench.renderer()
 
     def count(engine: str, format: str, outcome: str) -> float:
-        labels = {"engine": engine, "format": format, "outcome": outcome}
+        labels = {"engine": engine, "format": format, "task": "render", "outcome": outcome}
         return REGISTRY.get_sample_value("imagestore_renders_total", labels) or 0
 
     cases = [
@@ -601,8 +601,10 @@ def test_every_task_is_counted_by_its_outcome(bench: Bench) -> None:
 
 
 def test_the_counters_add_up_over_processes(tmp_path: Path) -> None:
-    code = "from imagestore.metrics import count_task\n"
-    code += "count_task(engine='vips', format='png', outcomes=['ok'], decodes=1, seconds=0.2)"
+    code = "from imagestore.metrics import count_render\n"
+    code += (
+        "count_render(engine='vips', format='png', task='render', outcomes=['ok'], decodes=1, seconds=0.2)"
+    )
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
@@ -613,5 +615,5 @@ def test_the_counters_add_up_over_processes(tmp_path: Path) -> None:
         [sys.executable, "-c", show], cwd=ROOT, env=env, check=True, capture_output=True, text=True
     )
 
-    assert 'imagestore_renders_total{engine="vips",format="png",outcome="ok"} 2.0' in out.stdout
-    assert 'imagestore_render_seconds_count{engine="vips"} 2.0' in out.stdout
+    assert 'imagestore_renders_total{engine="vips",format="png",outcome="ok",task="render"} 2.0' in out.stdout
+    assert 'imagestore_render_seconds_count{engine="vips",format="png",task="render"} 2.0' in out.stdout

@@ -1,0 +1,132 @@
+-- What nginx counts, in the text format of Prometheus.
+--
+-- Each worker counts in a table of its own and adds it to the shared dictionary once a second: an
+-- increment of a table costs no lock (docs/operations.md has what the hot path pays).
+
+local format, match, sub = string.format, string.match, string.sub
+
+local meter = {}
+
+local shared = ngx.shared.counters
+
+local FLUSH_S = 1
+
+-- Paths that are a route as they stand, and first segments behind which everything is one.
+local ROUTES = {
+    ["/"] = "/", ["/image/read"] = "/image/read", ["/image/info"] = "/image/info", ["/images"] = "/images",
+    ["/image/upload"] = "/image/upload", ["/image/download"] = "/image/download", ["/tasks"] = "/tasks",
+    ["/metrics"] = "/metrics", ["/rq"] = "/rq",
+}
+local BELOW = {
+    image = "/image/*", images = "/images/*", tasks = "/tasks/*", health = "/health/*", rq = "/rq/*",
+    docs = "/docs/*", console = "/console/*", problems = "/problems/*",
+}
+
+-- Route -> cache -> status -> requests since the last flush.
+local requests = {}
+
+-- Never what a client wrote: each new word would be a new line of the page.
+local function route_of(uri)
+    if sub(uri, 1, 12) == "/image/read?" then
+        return "/image/read"
+    end
+    local path = match(uri, "^[^?]*")
+    if sub(path, 1, 4) == "/v1/" then
+        path = sub(path, 4)
+    end
+    local route = ROUTES[path]
+    if route then
+        return route
+    end
+    local first = match(path, "^/([^/]+)/.")
+    return first and (BELOW[first] or "/{domain}/{dkey}") or "none"
+end
+
+-- Count an answer. `cache` is what X-Cache says, or nothing.
+function meter.add(uri, status, cache)
+    local route = route_of(uri)
+    local caches = requests[route]
+    if not caches then
+        caches = {}
+        requests[route] = caches
+    end
+    local statuses = caches[cache]
+    if not statuses then
+        statuses = {}
+        caches[cache] = statuses
+    end
+    statuses[status] = (statuses[status] or 0) + 1
+end
+
+-- Log handler, of all locations but those that answer by Lua and count themselves.
+function meter.count()
+    local var = ngx.var
+    meter.add(var.request_uri or "", ngx.status, var.sent_http_x_cache or "")
+end
+
+local function flush()
+    for route, caches in pairs(requests) do
+        for cache, statuses in pairs(caches) do
+            for status, count in pairs(statuses) do
+                shared:incr(route .. "\n" .. cache .. "\n" .. status, count, 0)
+            end
+        end
+    end
+    requests = {}
+end
+
+-- Once in each worker. At its end the timer comes a last time.
+function meter.begin()
+    assert(ngx.timer.every(FLUSH_S, flush))
+end
+
+local HEAD = [[
+# HELP imagestore_nginx_requests_total Requests that nginx answered, by route, status and which cache had it
+# TYPE imagestore_nginx_requests_total counter
+]]
+
+local NOW = [[
+# HELP imagestore_nginx_connections Connections of clients, by what they do
+# TYPE imagestore_nginx_connections gauge
+imagestore_nginx_connections{state="active"} %d
+imagestore_nginx_connections{state="reading"} %d
+imagestore_nginx_connections{state="waiting"} %d
+imagestore_nginx_connections{state="writing"} %d
+]]
+
+-- All counters of all workers as text, those of other workers up to a second old.
+function meter.page()
+    flush()
+    local lines = {}
+    for _, key in ipairs(shared:get_keys(0)) do
+        local route, cache, status = match(key, "^(.*)\n(.*)\n(.*)$")
+        table.insert(lines, format('imagestore_nginx_requests_total{route="%s",status="%s",cache="%s"} %.0f\n',
+            route, status, cache, shared:get(key)))
+    end
+    table.sort(lines)
+    local var = ngx.var
+    return HEAD .. table.concat(lines) .. format(NOW, var.connections_active, var.connections_reading,
+        var.connections_waiting, var.connections_writing)
+end
+
+-- Content handler: nginx' own counters alone.
+function meter.answer()
+    ngx.header["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
+    ngx.header["Cache-Control"] = "no-store"
+    ngx.print(meter.page())
+end
+
+-- Filters: the same below the page of the API.
+function meter.announce()
+    if ngx.status == 200 then
+        ngx.header["Content-Length"] = nil
+    end
+end
+
+function meter.append()
+    if ngx.status == 200 and ngx.arg[2] then
+        ngx.arg[1] = (ngx.arg[1] or "") .. meter.page()
+    end
+end
+
+return meter

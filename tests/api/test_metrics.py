@@ -1,0 +1,133 @@
+"""`/metrics` counts what was asked, over all processes and nginx, and never by what a client wrote."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests import pictures
+from tests.imagestack import ImageStack, image_stack
+from tests.servers import wait_until
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStack]:
+    with image_stack(tmp_path_factory.mktemp("metrics")) as running:
+        yield running
+
+
+def picture(width: int) -> bytes:
+    return pictures.encode(pictures.plain((1, 2, 3), width, 20), "png").data
+
+
+def grows(stack: ImageStack, name: str, by: float, before: float, **labels: str) -> None:
+    """nginx' workers add up what they count once a second."""
+    wait_until(lambda: stack.metric(name, **labels) >= before + by, what=f"{name} grows by {by}")
+    assert stack.metric(name, **labels) == before + by
+
+
+def test_requests_are_counted_by_template_and_status(stack: ImageStack) -> None:
+    stored = stack.upload(picture(30), dkey="counted.png")
+    name = "imagestore_http_requests_total"
+    found = {"route": "/images/{image_id}", "method": "GET", "status": "200"}
+    missing = {"route": "/{domain}/{dkey:path}", "method": "GET", "status": "404"}
+    before = stack.metric(name, **found), stack.metric(name, **missing)
+    problems = stack.metric("imagestore_problems_total", problem="image-not-found")
+
+    stack.http.get(f"/v1/images/{stored['id']}")
+    stack.http.get(f"/images/{stored['id']}")
+    stack.http.get("/nobody/was-here.png")
+
+    assert stack.metric(name, **found) == before[0] + 2
+    assert stack.metric(name, **missing) == before[1] + 1
+    assert stack.metric("imagestore_problems_total", problem="image-not-found") == problems + 1
+    assert "was-here" not in stack.http.get("/metrics").text
+
+
+def test_nginx_counts_the_hits_of_each_layer(stack: ImageStack) -> None:
+    stored = stack.upload(picture(31), dkey="layers.png")
+    url = f"/image/read?id={stored['id']}&width=10"
+    name = "imagestore_nginx_requests_total"
+    labels = {"route": "/image/read", "status": "200"}
+    layers = ("miss", "redis", "memory")
+    before = {cache: stack.metric(name, **labels, cache=cache) for cache in layers}
+
+    seen = [stack.http.get(url).headers["X-Cache"] for _ in range(20)]
+
+    for cache in layers:
+        grows(stack, name, seen.count(cache), before[cache], **labels, cache=cache)
+    assert seen[0] == "miss"
+    assert {"redis", "memory"} <= set(seen)
+
+
+def test_renders_are_timed_by_engine_format_and_task(stack: ImageStack) -> None:
+    name, labels = "imagestore_render_seconds_count", {"engine": "vips", "format": "png"}
+    stored = stack.upload(picture(32), dkey="timed.png")
+    before = stack.metric(name, **labels, task="render")
+    pictures_before = stack.metric("imagestore_pictures_total", source="render")
+
+    stack.http.get(f"/image/read?id={stored['id']}&width=11")
+
+    assert stack.metric(name, **labels, task="render") == before + 1
+    assert stack.metric(name, **labels, task="inspect") >= 1
+    assert stack.metric("imagestore_pictures_total", source="render") == pictures_before + 1
+
+
+def test_bytes_of_uploads_are_counted(stack: ImageStack) -> None:
+    body = picture(33)
+    before = stack.metric("imagestore_received_bytes_total", source="upload")
+
+    stack.upload(body, dkey="bytes.png")
+
+    assert stack.metric("imagestore_received_bytes_total", source="upload") == before + len(body)
+
+
+def test_what_is_under_way_is_shown_and_nothing_stays_under_way(stack: ImageStack) -> None:
+    stack.upload(picture(34), dkey="idle.png")
+
+    # The request for the page itself is the one.
+    assert stack.metric("imagestore_http_requests_active") == 1
+    assert stack.metric("imagestore_http_threads") == 2 * 16
+    assert stack.metric("imagestore_decoders", state="busy") == 0
+    assert stack.metric("imagestore_decoders", state="waiting") == 0
+    # Something in the background may ask the database now and then.
+    wait_until(lambda: stack.metric("imagestore_database_connections") == 0, what="no connection is used")
+    assert stack.metric("imagestore_database_connections_limit") >= 2 * 16
+
+
+def test_dependencies_say_how_they_are(stack: ImageStack) -> None:
+    for name in ("database", "storage", "cache", "queue"):
+        assert stack.metric("imagestore_up", dependency=name) == 1
+    assert stack.metric("imagestore_store_free_bytes") > 0
+    assert stack.metric("imagestore_store_size_bytes") > stack.metric("imagestore_store_free_bytes")
+    assert stack.metric("imagestore_cache_used_bytes") > 0
+    assert stack.metric("imagestore_queue_jobs") == 0
+    assert stack.metric("imagestore_workers") == 0
+    assert stack.metric("imagestore_database_seconds_count", operation="write") > 0
+    assert stack.metric("imagestore_store_seconds_count", operation="put") > 0
+
+
+def test_page_is_valid_and_says_what_each_line_means(stack: ImageStack) -> None:
+    answer = stack.http.get("/v1/metrics")
+
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    lines = answer.text.splitlines()
+    types = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    helped = {line.split()[2] for line in lines if line.startswith("# HELP")}
+    assert len(types) == len(set(types))
+    for line in lines:
+        if not line.startswith("#"):
+            assert re.fullmatch(r'[a-z_]+(\{([a-z_]+="[^"\n]*",?)+\})? [0-9.e+-]+', line), line
+            name = re.match(r"[a-z_]+", line) or [""]
+            assert {name[0], re.sub(r"_(bucket|sum|count)$", "", name[0])} & helped, line
+
+
+def test_page_shows_that_redis_is_away(stack: ImageStack) -> None:
+    stack.redis.kill()
+    try:
+        assert stack.metric("imagestore_up", dependency="cache") == 0
+        assert stack.metric("imagestore_up", dependency="queue") == 0
+        assert stack.metric("imagestore_up", dependency="database") == 1
+    finally:
+        stack.redis.start()
+    assert stack.metric("imagestore_outages_total") >= 1
