@@ -12,7 +12,7 @@ from api.preconditions import precondition
 from api.read import send_record
 from api.responses import describe, send_image, send_json
 from api.signatures import admit
-from api.write import UploadImage, send_stored
+from api.write import UploadImage, send_stored, wants_purge
 from imagestore.errors import InvalidParameter, InvalidRequest
 from imagestore.names import check_dkey, check_domain, check_id, check_prefix
 from imagestore.query import parse_query
@@ -80,7 +80,7 @@ class Image:
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         number = self._check_write(req, image_id)
-        self._store.writes.delete(number, precondition=precondition(req))
+        self._store.writes.delete(number, precondition=precondition(req), purge=wants_purge(req))
         resp.status = 204
 
     def _check_write(self, req: falcon.Request, image_id: str) -> int:

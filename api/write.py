@@ -56,9 +56,8 @@ class NamedImage(NamedOriginal):
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, domain: str, dkey: str) -> None:
         self._check_write(req, domain, dkey)
-        for name in parse_query(req.query_string):
-            raise unknown_parameter(name, "none")
-        self._store.writes.delete_named(domain, dkey, precondition=precondition(req))
+        purge = wants_purge(req)
+        self._store.writes.delete_named(domain, dkey, precondition=precondition(req), purge=purge)
         resp.status = 204
 
     def _check_write(self, req: falcon.Request, domain: str, dkey: str) -> None:
@@ -66,6 +65,23 @@ class NamedImage(NamedOriginal):
         check_domain(domain)
         check_dkey(dkey)
         caller(req).require_domain(domain)
+
+
+def wants_purge(req: falcon.Request) -> bool:
+    """Whether a DELETE shall remove the stored bytes at once, which only an administrator may ask for.
+
+    Raises:
+        InvalidParameter, InvalidRequest, Forbidden
+    """
+    parameters = parse_query(req.query_string)
+    value = parameters.pop("purge", "0")
+    for name in parameters:
+        raise unknown_parameter(name, "purge")
+    if value not in ("0", "1"):
+        raise InvalidParameter("purge", f"purge is {value[:40]!r}, expected 0 or 1")
+    if value == "1":
+        caller(req).require("admin")
+    return value == "1"
 
 
 def _parse_upload(upload: Upload) -> NewTask:

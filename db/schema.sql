@@ -129,6 +129,13 @@ CREATE TABLE IF NOT EXISTS audit_log (
     KEY image_id (image_id, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS upkeep_note (
+    name VARCHAR(32) NOT NULL COMMENT 'of a work that takes longer than a process lives',
+    note LONGTEXT NOT NULL COMMENT 'a JSON object: how far it has come',
+    update_time DATETIME(3) NOT NULL,
+    PRIMARY KEY (name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 -- Last: while it is missing, the tables above are not all there. These tables are as the files of
 -- db/migrations make them, so each file's name goes into it here, in an INSERT IGNORE.
 CREATE TABLE IF NOT EXISTS schema_migration (
@@ -144,4 +151,5 @@ INSERT IGNORE INTO schema_migration (name, applied) VALUES
     ('0002_domain_usage', UTC_TIMESTAMP()),
     ('0003_domain_usage_rows', UTC_TIMESTAMP()),
     ('0004_audit_log', UTC_TIMESTAMP()),
-    ('0005_image_task_key_id', UTC_TIMESTAMP());
+    ('0005_image_task_key_id', UTC_TIMESTAMP()),
+    ('0006_upkeep_note', UTC_TIMESTAMP());

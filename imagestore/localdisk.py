@@ -78,15 +78,20 @@ def inspect(root: Path, relative: str) -> os.stat_result:
     """The stat of a regular file below `root`, reached without any symbolic link.
 
     Raises:
-        OSError: nothing is there, or a link or something else stands in the way (ELOOP).
+        FileNotFoundError: nothing is there.
+        OSError: a link or something else stands in the way (ELOOP); the root itself is gone (EIO).
     """
     *folders, name = relative.split("/")
     here = root
-    for part in folders:
-        here = here / part
-        if not stat.S_ISDIR(os.lstat(here).st_mode):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(here))
-    found = os.lstat(here / name)
+    try:
+        for part in folders:
+            here = here / part
+            if not stat.S_ISDIR(os.lstat(here).st_mode):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(here))
+        found = os.lstat(here / name)
+    except FileNotFoundError:
+        _check_root(root)
+        raise
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(here / name))
     return found
@@ -98,6 +103,7 @@ def files(root: Path, start: str = "") -> Iterator[tuple[str, os.stat_result]]:
 
     Memory holds the names of one folder a level, which are a thousand for 65 million originals.
     """
+    _check_root(root)
     for first in _folders(root):
         if first == TEMPORARY or first < start[:2]:
             continue
@@ -133,6 +139,12 @@ def sweep(folder: Path, *, prefix: str = "") -> int:
 def usable(root: Path) -> bool:
     """Whether the folder is there, can be listed, and may be written (false on a read-only mount)."""
     return root.is_dir() and os.access(root, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _check_root(root: Path) -> None:
+    """A disk that is not mounted lacks every original, which says nothing about any of them."""
+    if not root.is_dir():
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(root))
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -231,7 +231,21 @@ class AuditLog(peewee.Model):
         indexes = ((("create_time",), False), (("domain", "id"), False), (("image_id", "id"), False))
 
 
-TABLES: tuple[type[peewee.Model], ...] = (ImageInfo, ImageTask, CacheDebt, ApiKey, DomainUsage, AuditLog)
+class UpkeepNote(peewee.Model):
+    """How far a work of upkeep has come that takes longer than a process lives."""
+
+    name = peewee.CharField(32, primary_key=True)
+    note = ObjectField()
+    update_time = UtcField()
+
+    class Meta:
+        table_name = "upkeep_note"
+
+
+TABLES: tuple[type[peewee.Model], ...] = (
+    *(ImageInfo, ImageTask, CacheDebt),
+    *(ApiKey, DomainUsage, AuditLog, UpkeepNote),
+)
 
 
 def create_tables(database: peewee.Database) -> None:

@@ -9,6 +9,7 @@ from imagestore.accounts import Accounts
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
+from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
 from imagestore.keycatalog import KeyCatalog
 from imagestore.keyring import Keyring
@@ -20,6 +21,7 @@ from imagestore.spool import Spool
 from imagestore.storage import Storage, open_storages
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.tasks import Tasks
+from imagestore.upkeep.parts import Parts
 from imagestore.workshop import Workshop, open_fetcher
 from imagestore.writing import Writes
 
@@ -44,6 +46,7 @@ class ImageStore:
     writes: Writes
     tasks: Tasks
     workshop: Workshop
+    upkeep: Parts
     keyring: Keyring
     accounts: Accounts
     measures: Measures
@@ -94,8 +97,16 @@ class ImageStore:
         )
         queue = JobQueue(settings.queue_url)
         tasks = Tasks(task_catalog, queue, storage, settings.presets)
-        writes = Writes(catalog, storage, cache, renderer, announce=tasks.render_presets_later)
         spool = Spool(settings.spool_dir)
+        upkeep = Parts(settings, Inventory(settings.database_url), task_catalog, storage, cache, spool)
+        writes = Writes(
+            catalog,
+            storage,
+            cache,
+            renderer,
+            announce=tasks.render_presets_later,
+            collect=upkeep.collector().purge,
+        )
         accounts = Accounts.open(settings)
         workshop = Workshop.open(
             settings, task_catalog, queue, catalog, storage, spool, reads, writes, chores=accounts.sweep
@@ -108,6 +119,7 @@ class ImageStore:
             tasks=tasks,
             workshop=workshop,
             accounts=accounts,
+            upkeep=upkeep,
             keyring=Keyring(settings.api_keys, KeyCatalog(settings.database_url)),
             measures=Measures(
                 task_catalog, storage, cache, queue, render_processes=settings.render_processes
@@ -147,6 +159,7 @@ class ImageStore:
         self.keyring.close()
         self.accounts.close()
         self._queue.close()
+        self.upkeep.inventory.close()
         self._task_catalog.close()
         self._cache.close()
         self._storage.close()

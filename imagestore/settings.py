@@ -134,6 +134,8 @@ class Settings:
     """Of every domain that has none of its own."""
     audit_days: int = 365
     """Entries of the audit log are kept for so long."""
+    gc_grace_s: float = 24 * 3600
+    """Originals that no row needs are spared until they were put so long ago."""
     presets: Presets = field(default_factory=lambda: Presets({}))
     signing: Signing = field(default_factory=Signing)
     """Which domains give pictures by signed URLs only."""
@@ -189,6 +191,7 @@ class Settings:
             callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
             quota=reader.quota(),
             audit_days=reader.integer("AUDIT_DAYS", 1, 36_500, cls.audit_days),
+            gc_grace_s=reader.number("GC_GRACE_S", 60, 10**9, cls.gc_grace_s),
             presets=reader.presets(),
             signing=reader.signing(),
         )

@@ -26,7 +26,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._remove_stale()
+        self.sweep()
 
     @contextlib.contextmanager
     def receive(self, source: Source, *, max_bytes: int) -> Iterator[Spooled]:
@@ -42,11 +42,15 @@ class Spool:
         finally:
             path.unlink(missing_ok=True)
 
-    def _remove_stale(self) -> None:
+    def sweep(self) -> int:
+        """Remove the files of processes that are gone; how many."""
+        removed = 0
         for path in self._folder.glob("*.upload"):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > STALE_S:
                     path.unlink()
+                    removed += 1
+        return removed
 
 
 def _write(source: Source, path: Path, max_bytes: int) -> Spooled:

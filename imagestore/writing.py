@@ -69,9 +69,12 @@ class Writes:
         cache: Cache,
         renderer: Renderer,
         announce: Callable[[ImageRecord], object] = lambda record: None,
+        collect: Callable[[str], object] = lambda sha256: None,
     ) -> None:
-        """`announce` is told of every image that has new bytes."""
+        """`announce` is told of every image that has new bytes; `collect` removes an original at once
+        unless a row needs it."""
         self._announce = announce
+        self._collect = collect
         self._catalog = catalog
         self._storage = storage
         self._cache = cache
@@ -166,8 +169,11 @@ class Writes:
                 return record
         raise AssertionError("the last attempt returns or raises")
 
-    def delete(self, image_id: int, *, precondition: Precondition | None = None) -> ImageRecord:
-        """Remove an image; gives it as it was. Its file stays until a collection finds it unneeded.
+    def delete(
+        self, image_id: int, *, precondition: Precondition | None = None, purge: bool = False
+    ) -> ImageRecord:
+        """Remove an image; gives it as it was. Its file stays until a collection finds it unneeded, or
+        goes at once with `purge`, unless another image has the same bytes.
 
         Raises:
             ImageNotFound, PreconditionFailed
@@ -180,16 +186,18 @@ class Writes:
         self._cache.bury(record.id, REV_OF_THE_GONE)
         self._forget_unused(record.sha256)
         log.info("deleted image_id=%d domain=%s sha256=%s", record.id, record.domain, record.sha256)
+        if purge:
+            self._collect(record.sha256)
         return record
 
     def delete_named(
-        self, domain: str, dkey: str, *, precondition: Precondition | None = None
+        self, domain: str, dkey: str, *, precondition: Precondition | None = None, purge: bool = False
     ) -> ImageRecord:
         """Remove the image of that name; raises as `delete`."""
         existing = self._catalog.by_key(domain, dkey)
         if existing is None:
             raise ImageNotFound(f"no image is named {domain}/{dkey}")
-        return self.delete(existing.id, precondition=precondition)
+        return self.delete(existing.id, precondition=precondition, purge=purge)
 
     def settle_debts(self, *, always: bool = False) -> int:
         """Publish what the cache should have been told while it was away; gives how many records.

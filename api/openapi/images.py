@@ -75,13 +75,20 @@ def _upload(operation_id: str) -> dict[str, Any]:
     )
 
 
+_PURGE = parameter(
+    "purge",
+    {"type": "string", "enum": ["0", "1"], "default": "0"},
+    "1 removes the stored bytes at once, unless another image has them too; needs the right `admin`.",
+)
+
+
 def _delete(operation_id: str, parameters: list[dict[str, Any]], *problems: str) -> dict[str, Any]:
     return operation(
         operation_id,
         "Remove an image",
         "Images",
         right="write",
-        parameters=[*parameters, *_CONDITIONS],
+        parameters=[*parameters, _PURGE, *_CONDITIONS],
         answers=_GONE,
         problems=("image-not-found", "precondition-failed", *problems),
     )
@@ -181,6 +188,6 @@ PATHS: dict[str, Any] = {
             answers=_STORED,
             problems=(*REJECTED, "invalid-parameter", "invalid-key", "not-found", "precondition-failed"),
         ),
-        "delete": _delete("deleteNamedImage", _BY_NAME, "invalid-key", "not-found"),
+        "delete": _delete("deleteNamedImage", _BY_NAME, "invalid-parameter", "invalid-key", "not-found"),
     },
 }

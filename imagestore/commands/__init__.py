@@ -38,6 +38,8 @@ COMMANDS = {
     "keys": Entry("keys", "API keys: make, list, revoke"),
     "quota": Entry("quota", "what domains hold and may hold"),
     "audit": Entry("audit", "who changed what"),
+    "fsck": Entry("fsck", "compare rows and stored originals, and mend"),
+    "gc": Entry("gc", "remove originals that no row needs"),
     "completion": Entry("completion", "what a shell needs to complete commands and options"),
 }
 """In the order of the list. A module is imported when its command is called, so that the list and

@@ -287,3 +287,35 @@ def test_the_original_of_a_deleted_image_lives_on_in_its_twin(shared_stack: Imag
 
     assert shared_stack.http.get(f"/image/info?sum={first['md5sum']}").json()["id"] == second["id"]
     assert shared_stack.http.get(f"/image/read?sum={first['sha256']}").content == body
+
+
+def test_purge_removes_the_bytes_at_once_unless_another_image_has_them(
+    shared_stack: ImageStack,
+) -> None:
+    body = pictures.photo(64, 48, seed=901)
+    images = [shared_stack.upload(body, "purged", name) for name in ("first", "second")]
+    sha256 = images[0]["sha256"]
+    path = shared_stack.folder / "data" / "originals" / sha256[:2] / sha256[2:4] / sha256
+
+    first = shared_stack.writer.delete("/purged/first?purge=1")
+    after_first = path.exists()
+    second = shared_stack.writer.delete(f"/images/{images[1]['id']}?purge=1")
+
+    assert (first.status_code, second.status_code) == (204, 204)
+    assert (after_first, path.exists()) == (True, False)
+    assert shared_stack.upload(body, "purged", "third")["sha256"] == sha256
+    assert shared_stack.http.get("/purged/third").content == body
+
+
+def test_purge_is_for_administrators_and_says_0_or_1(shared_stack: ImageStack) -> None:
+    made = shared_stack.writer.post("/keys", json={"name": "writer", "rights": "write"}).json()
+    image = shared_stack.upload(pictures.photo(64, 48, seed=902), "purged", "kept")
+    url = f"/images/{image['id']}"
+
+    refused = shared_stack.http.delete(f"{url}?purge=1", headers={"Authorization": f"Bearer {made['key']}"})
+    wrong = shared_stack.writer.delete(f"{url}?purge=yes")
+    unknown = shared_stack.writer.delete("/purged/kept?force=1")
+
+    assert [answer.status_code for answer in (refused, wrong, unknown)] == [403, 400, 400]
+    assert wrong.json()["parameter"] == "purge"
+    assert shared_stack.http.get(url).status_code == 200

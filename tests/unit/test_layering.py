@@ -44,6 +44,7 @@ INSIDE = {
         "auditcatalog",
         "usagecatalog",
         "bookkeeping",
+        "inventory",
         "taskcatalog",
         "taskcallbacks",
         "taskrows",
@@ -55,6 +56,7 @@ INSIDE = {
         "auditcatalog",
         "usagecatalog",
         "bookkeeping",
+        "inventory",
         "taskcatalog",
         "taskcallbacks",
         "taskrows",
@@ -78,7 +80,7 @@ INSIDE = {
 
 ADAPTERS = {"catalog", "storage", "cache", "probe", "render", "spool", "engines"}
 ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits", "keycatalog"}
-ADAPTERS |= {"auditcatalog", "usagecatalog"}
+ADAPTERS |= {"auditcatalog", "usagecatalog", "inventory"}
 """What the use cases are made of; adapters do not know each other."""
 
 ENTRANCES = {"client": {"client"}, "commands": {"client", "commands"}}
@@ -95,6 +97,7 @@ OWNERS = {
         "imagestore.taskcatalog",
         "imagestore.bookkeeping",
         "imagestore.usagecatalog",
+        "imagestore.inventory",
     },
     "playhouse": {
         "imagestore.models",

@@ -1,0 +1,1 @@
+"""What keeps rows and stored originals together: check, collection, scrub, backup, moves."""
