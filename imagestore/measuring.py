@@ -6,10 +6,12 @@ from concurrent.futures import wait as wait_for
 from typing import TypeVar
 
 from imagestore.cache import Cache
+from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
 from imagestore.metrics import Reading
 from imagestore.storage import Storage
 from imagestore.taskcatalog import TaskCatalog
+from imagestore.upkeep import caretaking
 
 ANSWER_TIMEOUT_S = 1.0
 """How long each dependency may take to answer (promises §22)."""
@@ -33,10 +35,17 @@ class Measures:
     """What every dependency says; `render_processes` is how many renders this machine does at once."""
 
     def __init__(
-        self, tasks: TaskCatalog, storage: Storage, cache: Cache, queue: JobQueue, *, render_processes: int
+        self,
+        tasks: TaskCatalog,
+        inventory: Inventory,
+        storage: Storage,
+        cache: Cache,
+        queue: JobQueue,
+        *,
+        render_processes: int,
     ) -> None:
         self._questions: dict[str, Callable[[], list[Reading]]] = {
-            "database": lambda: _of_tasks(tasks),
+            "database": lambda: [*_of_tasks(tasks), *caretaking.readings(inventory)],
             "storage": lambda: _of_storage(storage),
             "cache": lambda: _of_cache(cache),
             "queue": lambda: _of_queue(queue),

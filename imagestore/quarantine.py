@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from typing import BinaryIO
+from collections.abc import Callable
 
 from imagestore.cache import Cache
 from imagestore.errors import OriginalMissing
@@ -34,20 +34,22 @@ def seize(storage: Storage, cache: Cache, sha256: str) -> bool:
     return True
 
 
-def is_whole(storage: Storage, sha256: str, shelf: Shelf | None = None) -> bool:
-    """Whether the stored bytes are those of the hash.
+def is_whole(
+    storage: Storage,
+    sha256: str,
+    shelf: Shelf | None = None,
+    *,
+    pace: Callable[[int], None] = lambda size: None,
+) -> bool:
+    """Whether the stored bytes are those of the hash; `pace` is told of each block, and may wait.
 
     Raises:
         OriginalMissing: there are none.
         StorageUnavailable: they cannot be read to their end.
     """
     with storage.read(sha256, shelf) as original:
-        return digest_of(original) == sha256
-
-
-def digest_of(stream: BinaryIO) -> str:
-    """The SHA-256 of what is left of a stream, in hex."""
-    digest = hashlib.sha256()
-    while block := stream.read(_BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()
+        digest = hashlib.sha256()
+        while block := original.read(_BLOCK_BYTES):
+            digest.update(block)
+            pace(len(block))
+        return digest.hexdigest() == sha256

@@ -21,6 +21,7 @@ from imagestore.spool import Spool
 from imagestore.storage import Storage, open_storages
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.tasks import Tasks
+from imagestore.upkeep.caretaking import Caretaker
 from imagestore.upkeep.parts import Parts
 from imagestore.workshop import Workshop, open_fetcher
 from imagestore.writing import Writes
@@ -47,6 +48,7 @@ class ImageStore:
     tasks: Tasks
     workshop: Workshop
     upkeep: Parts
+    caretaker: Caretaker
     keyring: Keyring
     accounts: Accounts
     measures: Measures
@@ -120,9 +122,15 @@ class ImageStore:
             workshop=workshop,
             accounts=accounts,
             upkeep=upkeep,
+            caretaker=Caretaker(upkeep, queue),
             keyring=Keyring(settings.api_keys, KeyCatalog(settings.database_url)),
             measures=Measures(
-                task_catalog, storage, cache, queue, render_processes=settings.render_processes
+                task_catalog,
+                upkeep.inventory,
+                storage,
+                cache,
+                queue,
+                render_processes=settings.render_processes,
             ),
             _catalog=catalog,
             _task_catalog=task_catalog,

@@ -69,6 +69,20 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Upkeep:
+    """How the store of originals is looked after."""
+
+    gc_grace_s: float = 24 * 3600
+    """Originals that no row needs are spared until they were put so long ago."""
+    gc_interval_s: float = 6 * 3600
+    """Between the beginnings of two collections by a worker; 0: none."""
+    scrub_bytes_per_s: float = 4 * MIB
+    """What a worker reads of stored originals, to find damage; 0: nothing. 4 MiB/s is 360 GB a day."""
+    scrub_interval_s: float = 24 * 3600
+    """Between the beginnings of two rounds of that."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A secret that allows everything; in every domain when `domains` is empty. `id` is its name in logs."""
 
@@ -134,8 +148,7 @@ class Settings:
     """Of every domain that has none of its own."""
     audit_days: int = 365
     """Entries of the audit log are kept for so long."""
-    gc_grace_s: float = 24 * 3600
-    """Originals that no row needs are spared until they were put so long ago."""
+    upkeep: Upkeep = Upkeep()
     presets: Presets = field(default_factory=lambda: Presets({}))
     signing: Signing = field(default_factory=Signing)
     """Which domains give pictures by signed URLs only."""
@@ -191,7 +204,7 @@ class Settings:
             callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
             quota=reader.quota(),
             audit_days=reader.integer("AUDIT_DAYS", 1, 36_500, cls.audit_days),
-            gc_grace_s=reader.number("GC_GRACE_S", 60, 10**9, cls.gc_grace_s),
+            upkeep=reader.upkeep(),
             presets=reader.presets(),
             signing=reader.signing(),
         )
@@ -267,6 +280,15 @@ class _Reader(Environment):
     def quota(self) -> Quota:
         images, size = (self.integer(name, 0, 10**18, 0) for name in ("QUOTA_IMAGES", "QUOTA_BYTES"))
         return Quota(images or None, size or None)
+
+    def upkeep(self) -> Upkeep:
+        default = Upkeep()
+        return Upkeep(
+            gc_grace_s=self.number("GC_GRACE_S", 60, 10**9, default.gc_grace_s),
+            gc_interval_s=self.number("GC_INTERVAL_S", 0, 10**9, default.gc_interval_s),
+            scrub_bytes_per_s=self.number("SCRUB_BYTES_PER_S", 0, 10**12, default.scrub_bytes_per_s),
+            scrub_interval_s=self.number("SCRUB_INTERVAL_S", 0, 10**9, default.scrub_interval_s),
+        )
 
     def presets(self) -> Presets:
         try:

@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -117,9 +118,12 @@ def work(settings: Settings, queue_names: tuple[str, ...]) -> None:
 
 
 def sweep(settings: Settings) -> None:
-    """Be the sweeper, or wait to be, until SIGTERM."""
+    """Be the sweeper and the caretaker, or wait to be, until SIGTERM."""
     stopping = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.closing(ImageStore.open(settings)) as store:
+        caretaker = threading.Thread(target=lambda: store.caretaker.run(lambda: bool(stopping)))
+        caretaker.start()
         store.workshop.sweeper.run(lambda: bool(stopping))
+        caretaker.join()

@@ -54,9 +54,9 @@ class Healer:
         self._spool = spool
         self._others = others
 
-    def heal(self, fault: Fault) -> Outcome:
+    def heal(self, fault: Fault, *, download: bool = True) -> Outcome:
         """Do what can be done about a fault of an original that is needed. What is damaged goes into
-        quarantine first.
+        quarantine first. `download` allows a task for the URL that it came from.
 
         Raises:
             DatabaseUnavailable, StorageUnavailable, InsufficientStorage
@@ -74,7 +74,7 @@ class Healer:
             if self._put(fault.sha256, copy):
                 log.warning("healed from %s: sha256=%s", where, fault.sha256)
                 return Outcome(f"healed from {where}", True)
-        return self._download_again(fault)
+        return self._download_again(fault) if download else Outcome("no copy found", False)
 
     def _copies(self, sha256: str) -> Iterator[tuple[str, AbstractContextManager[BinaryIO]]]:
         for shelf in SHELVES:

@@ -28,11 +28,11 @@ class Parts:
 
     def survey(self, *, deep: bool, readers: int = 4) -> Survey:
         return Survey(
-            self.inventory, self.storage, grace_s=self.settings.gc_grace_s, deep=deep, readers=readers
+            self.inventory, self.storage, grace_s=self.settings.upkeep.gc_grace_s, deep=deep, readers=readers
         )
 
     def collector(self, grace_s: float | None = None) -> Collector:
-        grace_s = self.settings.gc_grace_s if grace_s is None else grace_s
+        grace_s = self.settings.upkeep.gc_grace_s if grace_s is None else grace_s
         return Collector(self.inventory, self.storage, self.spool, grace_s=grace_s)
 
     def healer(self, others: Sequence[Storage] = ()) -> Healer:

@@ -4,7 +4,7 @@ Both come in the order of hashes, so that millions of them need no more memory t
 a folder of names. Uploads and deletes go on meanwhile, so that each suspicion is looked at again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,8 +56,17 @@ class Survey:
     every byte is read, by up to `readers` threads at once."""
 
     def __init__(
-        self, inventory: Inventory, storage: Storage, *, grace_s: float, deep: bool, readers: int = 4
+        self,
+        inventory: Inventory,
+        storage: Storage,
+        *,
+        grace_s: float,
+        deep: bool,
+        readers: int = 4,
+        pace: Callable[[int], None] = lambda size: None,
     ) -> None:
+        """`pace` is told of each block that was read, and may wait."""
+        self._pace = pace
         self._inventory = inventory
         self._storage = storage
         self._grace_s = grace_s
@@ -108,7 +117,7 @@ class Survey:
 
     def _read(self, needed: Needed, file: StoredFile) -> Fault | None:
         try:
-            if is_whole(self._storage, needed.sha256):
+            if is_whole(self._storage, needed.sha256, pace=self._pace):
                 return None
         except OriginalMissing:
             return self.examine(Pair(needed, None))
