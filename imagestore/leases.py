@@ -46,6 +46,12 @@ class Leases:
             yield free
 
     @contextlib.contextmanager
+    def hold_if_free(self, key: str) -> Iterator[bool]:
+        """Hold `key` if nobody does now; gives whether."""
+        with self.hold_free([key]) as held:
+            yield bool(held)
+
+    @contextlib.contextmanager
     def _kept(self, keys: Sequence[str], token: str) -> Iterator[None]:
         def renew(life_ms: int) -> None:
             for key in keys:

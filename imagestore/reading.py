@@ -3,41 +3,22 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from imagestore.cache import Cache, CachedPicture, Gone
 from imagestore.catalog import Catalog
-from imagestore.engines import Mark, Wish
-from imagestore.errors import (
-    ImageNotFound,
-    ImagestoreError,
-    InvalidRequest,
-    OriginalDamaged,
-    StorageUnavailable,
-    Unavailable,
-)
-from imagestore.identity import MarkDefaults, cache_field, mark_identity, picture_etag, recipe
+from imagestore.errors import ImageNotFound, ImagestoreError, InvalidRequest, Unavailable
+from imagestore.identity import cache_field, mark_identity, picture_etag, recipe
+from imagestore.making import Maker, Wanted
 from imagestore.metrics import count_picture
 from imagestore.names import WATERMARK_DOMAIN
-from imagestore.quarantine import seize
 from imagestore.records import CONTENT_TYPES, ImageRecord, LocalFile, Picture, RemoteObject
 from imagestore.render import Renderer
 from imagestore.rendition import Rendition
 from imagestore.settings import Settings
 from imagestore.storage import Storage
 
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One picture, named for good: an image in a rendition, under its mark if it has one."""
-
-    record: ImageRecord
-    rendition: Rendition
-    mark: ImageRecord | None
-    field: str
-    etag: str
+__all__ = ["Reads", "Wanted"]
 
 
 class Reads:
@@ -50,8 +31,8 @@ class Reads:
         self._catalog = catalog
         self._storage = storage
         self._cache = cache
-        self._renderer = renderer
         self._recipe = recipe(settings.image_engine, settings.encoding)
+        self._maker = Maker(settings, self._recipe, storage, cache, renderer)
         # What a spelling means depends on the presets too.
         self._lessons = f"{self._recipe} {sorted(settings.presets.parameters.items())}"
 
@@ -122,7 +103,7 @@ class Reads:
         cached = self._cache.picture(sha256, wanted.field)
         count_picture("cache" if cached else "render")
         found = cached or self._cache.single_flight(
-            sha256, wanted.field, wanted.etag, lambda: self._render(wanted)
+            sha256, wanted.field, wanted.etag, lambda: self._maker.make(wanted)
         )
         if spelling:
             field = cache_field(wanted.rendition, self._recipe)
@@ -141,7 +122,7 @@ class Reads:
         seen_to = self._cache.keep_missing(
             wanted[0].record.sha256,
             {each.field: each.etag for each in wanted},
-            lambda fields: self._render_all([by_field[field] for field in fields]),
+            lambda fields: self._maker.make_all([by_field[field] for field in fields]),
         )
         # Somebody else makes the others now, and is waited for.
         return [seen_to[each.field] if each.field in seen_to else self._failure(each) for each in wanted]
@@ -159,7 +140,7 @@ class Reads:
             with self._storage.read(record.sha256) as stream:
                 picture = Picture(CONTENT_TYPES[record.format], stream.read())
             if hashlib.sha256(picture.body).hexdigest() != record.sha256:
-                raise self._damaged(record.sha256)
+                raise self._maker.damaged(record.sha256)
             self._cache.keep(record.sha256, wanted.field, wanted.etag, picture)
             cached = CachedPicture(wanted.etag, picture)
         return cached
@@ -192,47 +173,3 @@ class Reads:
         except ImagestoreError as error:
             return error
         return None
-
-    def _render(self, wanted: Wanted) -> Picture:
-        with contextlib.ExitStack() as stack:
-            source = stack.enter_context(self._fetch(wanted.record))
-            mark = self._mark(wanted.mark, wanted.rendition, stack) if wanted.mark else None
-            return self._renderer.render(source, wanted.record.facts, wanted.rendition, mark)
-
-    def _render_all(self, wanted: Sequence[Wanted]) -> Sequence[Picture | ImagestoreError]:
-        with contextlib.ExitStack() as stack:
-            source = stack.enter_context(self._fetch(wanted[0].record))
-            wishes = [
-                Wish(each.rendition, self._mark(each.mark, each.rendition, stack) if each.mark else None)
-                for each in wanted
-            ]
-            return self._renderer.render_all(source, wanted[0].record.facts, wishes)
-
-    @contextlib.contextmanager
-    def _fetch(self, record: ImageRecord) -> Iterator[Path]:
-        """The original as a file. Other bytes than its hash says are a fault of the store, not of the
-        picture, and nothing that is made of them may be served (promises §21)."""
-        with contextlib.ExitStack() as stack:
-            try:
-                path = stack.enter_context(self._storage.fetch(record.sha256))
-            except OriginalDamaged as error:
-                raise self._damaged(record.sha256) from error
-            yield path
-
-    def _damaged(self, sha256: str) -> StorageUnavailable:
-        """The error for a damaged original, which nobody else is given any more."""
-        seize(self._storage, self._cache, sha256)
-        return StorageUnavailable("the stored original is damaged")
-
-    def _mark(self, mark: ImageRecord, wish: Rendition, stack: contextlib.ExitStack) -> Mark:
-        """The watermark with every default settled: the request's word, then the mark's own."""
-        own = MarkDefaults.of(mark)
-        path = stack.enter_context(self._fetch(mark))
-        return Mark(
-            path,
-            mark.facts,
-            wish.watermark_position or own.position,
-            own.opacity if wish.watermark_opacity is None else wish.watermark_opacity,
-            own.scale if wish.watermark_scale is None else wish.watermark_scale,
-            own.margin if wish.watermark_margin is None else wish.watermark_margin,
-        )

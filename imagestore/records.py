@@ -27,7 +27,8 @@ class Facts:
     `width` and `height` are pixels as a viewer sees the picture: the whole canvas of an animation,
     after the EXIF orientation (1 to 8, EXIF 2.32 §4.6.4) is applied. `orientation` is the one in
     the bytes. `animated` formats count their frames in `frames`; a still picture has one. `truncated`
-    says that the file ends too early, and that there is a picture in what is there.
+    says that the file ends too early, and that there is a picture in what is there. `file` is the
+    width and height of a smaller copy that stands for the picture (`bases.py`), else None.
     """
 
     format: str
@@ -37,6 +38,7 @@ class Facts:
     orientation: int = 1
     alpha: bool = False
     truncated: bool = False
+    file: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

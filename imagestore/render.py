@@ -140,6 +140,13 @@ class Renderer:
             raise result
         return result
 
+    def render_base(self, base: bytes, facts: Facts, wish: Wish) -> Picture:
+        """The same as `render` from the bytes of a base picture; `facts` are `bases.base_facts`."""
+        (result,) = self._render(base, facts, [wish])
+        if isinstance(result, ImagestoreError):
+            raise result
+        return result
+
     def render_all(
         self, source: Path, facts: Facts, wishes: Sequence[Wish]
     ) -> Sequence[Picture | ImagestoreError]:
@@ -165,10 +172,12 @@ class Renderer:
             return error
 
     def _render(
-        self, source: Path, facts: Facts, wishes: Sequence[Wish]
+        self, source: Path | bytes, facts: Facts, wishes: Sequence[Wish]
     ) -> Sequence[Picture | ImagestoreError]:
+        # Its bytes are ours, and few.
+        what, where = ("base", source) if isinstance(source, bytes) else (facts.format, source.absolute())
         try:
-            reply = self._run("render", facts.format, source.absolute(), facts, wishes)
+            reply = self._run("render", what, where, facts, wishes)
         except Late:
             raise ProcessingTimeout(
                 f"the picture was not finished within {self._limits.render_timeout_s:g} s"

@@ -137,9 +137,13 @@ class _Desk:
         copy.write_bytes(mended(data, format_, max_bytes=self._orders.limits.max_upload_bytes))
         return copy
 
-    def render(self, source: Path, facts: Facts, wishes: Sequence[Wish]) -> Reply:
+    def render(self, source: Path | bytes, facts: Facts, wishes: Sequence[Wish]) -> Reply:
         """All that can be made; why the others cannot is in the results too. The error of one wish
         alone is raised."""
+        if isinstance(source, bytes):
+            path = self._orders.folder / "base"
+            path.write_bytes(source)
+            source = path
         wishes = [self._with_whole_mark(wish) for wish in wishes]
         if len(wishes) == 1:
             return Reply(results=(self._render_alone(source, facts, wishes[0]),))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from imagestore.engines import Batch, Wish
-from imagestore.engines.geometry import Plan, check_animation, make_plan, spare
+from imagestore.engines.geometry import Plan, check_animation, make_plan
 from imagestore.engines.output import Output, choose_output
 from imagestore.errors import ImagestoreError
 from imagestore.records import Facts, Picture
@@ -32,7 +32,7 @@ class Job:
     @property
     def spare(self) -> int:
         """By which whole number the stored frame may be made smaller before it is resized for this one."""
-        return spare(self.plan.take.size, self.plan.resized)
+        return self.plan.spare
 
 
 Made = tuple[Job, Picture | ImagestoreError]
@@ -84,7 +84,7 @@ def _groups(jobs: Sequence[Job], frames: int, max_held_pixels: int) -> Iterator[
     """Jobs that share a decode; within each the largest first, and those of one size side by side."""
     stills, films = [], []
     for job in sorted(jobs, key=lambda job: (job.spare, job.plan.resized, job.plan.take)):
-        held = job.plan.stored.pixels // job.spare**2
+        held = job.plan.file.pixels // job.spare**2
         if job.output.animated:
             films.append(job)
         elif held > max_held_pixels:

@@ -15,7 +15,7 @@ import pyvips
 
 from imagestore.engines import Batch, Mark, Wish, vips_paint
 from imagestore.engines.exif import read_exif
-from imagestore.engines.geometry import Plan, make_plan, reduction
+from imagestore.engines.geometry import Plan, make_plan
 from imagestore.engines.output import Output, is_animated
 from imagestore.engines.shapes import Size, rescale
 from imagestore.engines.together import Job, Made, make_all, prepare
@@ -168,7 +168,7 @@ def _painter(job: Job) -> "vips_paint.Painter":
 
 def _small(source: Path, facts: Facts, plan: Plan) -> pyvips.Image:
     """The first frame, taken and resized, in its own colours and orientation."""
-    return _resized(_load_reduced(source, facts, reduction(plan.take.size, plan.resized)), plan)
+    return _resized(_load_reduced(source, facts, plan.reduction), plan)
 
 
 def _whole_frame(source: Path, facts: Facts, times: int) -> pyvips.Image:

@@ -18,7 +18,7 @@ from wand.resource import limits
 
 from imagestore.engines import Batch, Mark, Wish, wand_paint
 from imagestore.engines.exif import read_exif
-from imagestore.engines.geometry import Plan, make_plan, reduction
+from imagestore.engines.geometry import Plan, make_plan
 from imagestore.engines.output import Output, is_animated
 from imagestore.engines.shapes import Size, rescale
 from imagestore.engines.together import Job, Made, make_all, prepare
@@ -153,15 +153,15 @@ def _read(data: bytes, facts: Facts, *, plan: Plan | None = None, first: bool = 
 
 def _hint(image: Image, plan: Plan) -> None:
     """ImageMagick divides the sides by these and rounds down what that gives, so they are too."""
-    times = reduction(plan.take.size, plan.resized)
-    image.options["jpeg:size"] = f"{plan.stored.width // times}x{plan.stored.height // times}"
+    times = plan.reduction
+    image.options["jpeg:size"] = f"{plan.file.width // times}x{plan.file.height // times}"
 
 
 def _drop_partial_pixels(image: Image, plan: Plan) -> None:
     """libjpeg rounds a smaller size up: 2725 at a quarter is 682, of which the last is only part of
     a pixel. With it, all others would be stretched (SSIM 0.975 against 0.995 at 300 px)."""
-    times = max(1, round(plan.stored.width / image.width))
-    whole = Size(max(1, plan.stored.width // times), max(1, plan.stored.height // times))
+    times = max(1, round(plan.file.width / image.width))
+    whole = Size(max(1, plan.file.width // times), max(1, plan.file.height // times))
     if whole.width <= image.width <= whole.width + 1 and whole.height <= image.height <= whole.height + 1:
         image.crop(0, 0, width=whole.width, height=whole.height)
         image.reset_coords()
@@ -183,7 +183,7 @@ def _make_each(image: Image, jobs: Sequence[Job]) -> Iterator[Made]:
     for number, job in enumerate(jobs, start=1):
         if not job.output.animated:
             _first_frame(image)
-            _shrink(image, job.plan.stored, job.spare)
+            _shrink(image, job.plan.file, job.spare)
         try:
             with _lenient():
                 if number == len(jobs):
@@ -195,9 +195,9 @@ def _make_each(image: Image, jobs: Sequence[Job]) -> Iterator[Made]:
             yield job, error
 
 
-def _shrink(image: Image, stored: Size, times: int) -> None:
-    """Make it `times` smaller than it is stored, by a mean of blocks, if that halves it at least."""
-    by = times // max(1, round(stored.width / image.width))
+def _shrink(image: Image, file: Size, times: int) -> None:
+    """Make it `times` smaller than it is in the file, by a mean of blocks, if that halves it at least."""
+    by = times // max(1, round(file.width / image.width))
     if by > 1:
         image.scale(max(1, image.width // by), max(1, image.height // by))
 

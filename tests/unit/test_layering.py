@@ -31,7 +31,7 @@ WORDS = {
 """Modules that anybody may use: values, grammars and counters, no I/O of their own."""
 
 USE_CASES = {
-    *("service", "reading", "writing"),
+    *("service", "reading", "making", "bases", "writing"),
     *("quarantine", "upkeep"),
     *("keyring", "accounts", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
     "measuring",
