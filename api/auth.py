@@ -60,7 +60,7 @@ class Access:
         right = needed(req.uri_template or "", req.method)
         if right is PUBLIC:
             return
-        grant = self._keyring.grant_of(bearer(req))
+        grant = self._keyring.admit(bearer(req))
         req.context.key_id = grant.key_id
         act_as(dataclasses.replace(actor(), key_id=grant.key_id))
         grant.require(right)

@@ -6,11 +6,12 @@ and `instance`, the request's id.
 
 import json
 import logging
+import math
 from typing import Any
 
 import falcon
 
-from imagestore.errors import ImagestoreError, InvalidParameter, InvalidRequest, Unavailable
+from imagestore.errors import ImagestoreError, InvalidParameter, InvalidRequest, RateLimited, Unavailable
 from imagestore.metrics import count_problem
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,8 @@ def _on_imagestore_error(
         key_id = getattr(req.context, "key_id", None)
         log.info("refused problem=%s request_id=%s key_id=%s", error.name, req.context.request_id, key_id)
     send_problem(req, resp, error.name, error.detail, **parameter)
+    if isinstance(error, RateLimited):
+        resp.set_header("Retry-After", str(math.ceil(error.retry_after_s)))
 
 
 def _on_http_error(

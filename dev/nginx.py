@@ -13,6 +13,9 @@ NGINX_DIR = Path(__file__).resolve().parent.parent / "nginx"
 NO_PICTURE_MEMORY = "16k"
 """A dictionary of this size tells nginx/lua/hot.lua to keep no pictures; none at all cannot be written."""
 
+NO_RATE = 1_000_000
+"""Requests a second that nobody reaches: nginx has no word for no limit."""
+
 NO_ORIGINALS = "/nonexistent"
 """For a store that is no local folder: nginx finds nothing there and leaves originals to the API."""
 
@@ -34,6 +37,8 @@ DEFAULTS: Mapping[str, str] = {
     "MORE_ROUTES": "/nonexistent/*.conf",
     "MORE_SERVERS": "/nonexistent/*.conf",
     "METRICS_FROM": "127.0.0.0/8",
+    "RATE_PER_ADDRESS": "3000",
+    "TRUSTED_PROXIES": "",
     "CA_FILE": "/etc/ssl/certs/ca-certificates.crt",
 }
 """What LISTEN, API, PID and TEMP_DIR are not: values with a sensible default."""
@@ -55,6 +60,9 @@ def render(values: Mapping[str, str]) -> str:
     for name, value in filled.items():
         if set(value) & set('"\\$\n'):
             raise ValueError(f"{name} is {value!r}, expected no quote, backslash, dollar sign or line break")
+    rate = int(filled["RATE_PER_ADDRESS"]) or NO_RATE
+    filled |= {"RATE_PER_ADDRESS": str(rate), "RATE_BURST": str(2 * rate)}
+    filled["REAL_ADDRESS"] = _real_address(filled["TRUSTED_PROXIES"].replace(",", " ").split())
     # Quoted, since the path of a socket may hold blanks.
     filled["METRICS_ALLOW"] = " ".join(
         f"allow {word};" for word in filled["METRICS_FROM"].replace(",", " ").split()
@@ -68,6 +76,8 @@ FROM_ENVIRONMENT = {
     "RECORD_MEMORY_S": (r"[0-9]{1,4}(\.[0-9]{1,3})?", "seconds from 0 to 9999"),
     "METRICS_FROM": (r"[0-9a-fA-F.:/, ]+", "addresses or networks"),
     "PICTURE_MEMORY": (r"[0-9]{1,6}[km]|0|off", "a size as 64m, or off"),
+    "RATE_PER_ADDRESS": (r"[0-9]{1,6}", "requests a second, or 0 for no limit"),
+    "TRUSTED_PROXIES": (r"[0-9a-fA-F.:/, ]*", "addresses or networks"),
 }
 """Values that are nginx' own business, as the environment has them: grammar, and what it says."""
 
@@ -137,6 +147,12 @@ def local_folder(storage_url: str) -> Path | None:
     if not separator:
         return Path(storage_url).absolute()
     return Path(unquote(rest)).absolute() if scheme in ("file", "osfs") else None
+
+
+def _real_address(proxies: list[str]) -> str:
+    """From these addresses the client's own is believed, as X-Forwarded-For has it."""
+    trusted = "".join(f"set_real_ip_from {proxy}; " for proxy in proxies)
+    return f"{trusted}real_ip_header X-Forwarded-For; real_ip_recursive on;" if proxies else ""
 
 
 def _name_server() -> str:

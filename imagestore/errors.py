@@ -186,6 +186,19 @@ class ImageTooComplex(RejectedImage):
     name = "image-too-complex"
 
 
+class RateLimited(ImagestoreError):
+    """The caller asks too often; the next request may come after `retry_after_s` seconds."""
+
+    name = "rate-limited"
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[type["RateLimited"], tuple[str, float]]:
+        return type(self), (self.detail, self.retry_after_s)
+
+
 class Unavailable(ImagestoreError):
     """Base: something that we depend on does not answer now; trying again later may help."""
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from imagestore.errors import DatabaseUnavailable, ImagestoreError, Unauthenticated
+from imagestore.errors import DatabaseUnavailable, ImagestoreError, RateLimited, Unauthenticated
 from imagestore.grants import Grant, KeyRecord, Right
 from imagestore.keycatalog import KeyCatalog
+from imagestore.keylimits import KeyLimits
 from imagestore.settings import ApiKey, Settings
 
 log = logging.getLogger(__name__)
@@ -54,11 +55,32 @@ class Keyring:
     random bits: nobody can guess through it, so a slow hash would only slow down every request.
     """
 
-    def __init__(self, fixed: Sequence[ApiKey], catalog: KeyCatalog) -> None:
+    def __init__(self, fixed: Sequence[ApiKey], catalog: KeyCatalog, limits: KeyLimits | None = None) -> None:
+        """`limits` counts what `admit` lets in; without it nothing is counted."""
+        self._limits = limits
         self._fixed = [(_digest(key.secret), Grant(key.id, "admin", key.domains)) for key in fixed]
         self._catalog = catalog
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Keyring":
+        """The keys of the settings and of their database. Nothing connects before the first call."""
+        limits = KeyLimits(settings.redis_url, rate=settings.rate_per_key)
+        return cls(settings.api_keys, KeyCatalog(settings.database_url), limits)
+
+    def admit(self, secret: str) -> Grant:
+        """What the caller of one more request with this secret may do; the request is counted.
+
+        Raises:
+            Unauthenticated, DatabaseUnavailable: as `grant_of`.
+            RateLimited: the key is used too often.
+        """
+        grant = self.grant_of(secret)
+        wait_s = self._limits.take(grant.key_id) if self._limits else 0
+        if wait_s:
+            raise RateLimited(f"this API key asks too often, expected a pause of {wait_s:.3f} s", wait_s)
+        return grant
 
     def grant_of(self, secret: str) -> Grant:
         """What the caller with this secret may do.
@@ -107,8 +129,10 @@ class Keyring:
         return record
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database and of Redis."""
         self._catalog.close()
+        if self._limits:
+            self._limits.close()
 
     def _record(self, digest: str) -> KeyRecord | None:
         now = time.monotonic()
@@ -157,8 +181,7 @@ class Keyring:
 @contextlib.contextmanager
 def open_keyring(settings: Settings) -> Iterator[Keyring]:
     """The keys alone, without the rest of an image store."""
-    catalog = KeyCatalog(settings.database_url, pool_size=1)
-    with contextlib.closing(Keyring(settings.api_keys, catalog)) as keyring:
+    with contextlib.closing(Keyring.open(settings)) as keyring:
         yield keyring
 
 

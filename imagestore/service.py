@@ -11,7 +11,6 @@ from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
 from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
-from imagestore.keycatalog import KeyCatalog
 from imagestore.keyring import Keyring
 from imagestore.measuring import Measures, ask_all
 from imagestore.reading import Reads
@@ -123,7 +122,7 @@ class ImageStore:
             accounts=accounts,
             upkeep=upkeep,
             caretaker=Caretaker(upkeep, queue),
-            keyring=Keyring(settings.api_keys, KeyCatalog(settings.database_url)),
+            keyring=Keyring.open(settings),
             measures=Measures(
                 task_catalog,
                 upkeep.inventory,

@@ -149,6 +149,8 @@ class Settings:
     """Unit of the pauses between tries of a callback: 1, 4, 15, 45 and 120 of them."""
     quota: Quota = UNLIMITED
     """Of every domain that has none of its own."""
+    rate_per_key: float = 1000
+    """Requests a second of each API key; 0 is no limit."""
     audit_days: int = 365
     """Entries of the audit log are kept for so long."""
     upkeep: Upkeep = Upkeep()
@@ -207,6 +209,7 @@ class Settings:
             callback_secret=reader.callback_secret(),
             callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
             quota=reader.quota(),
+            rate_per_key=reader.number("RATE_PER_KEY", 0, 1_000_000, cls.rate_per_key),
             audit_days=reader.integer("AUDIT_DAYS", 1, 36_500, cls.audit_days),
             upkeep=reader.upkeep(),
             presets=reader.presets(),

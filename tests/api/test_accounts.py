@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +82,16 @@ def test_every_change_is_in_the_audit_log_with_its_request(stack: ImageStack) ->
     made = stack.writer.get("/audit?key_id=API_KEY").json()["entries"]
     assert f"key {key['id']} write auditor" in {entry["detail"] for entry in made}
     assert key["key"] not in stack.writer.get("/audit").text
+
+
+def test_a_key_that_asks_too_often_is_told_when_to_come(tmp_path: Path) -> None:
+    with image_stack(tmp_path, RATE_PER_KEY="0.2", API_WORKERS="2") as stack:
+        answers = [stack.writer.get("/v1/tasks") for _ in range(8)]
+        public = {stack.writer.get("/images").status_code for _ in range(8)}
+
+    first, *rest = answers
+    assert first.status_code == 200
+    for answer in rest:
+        assert_problem(answer, 429, "rate-limited")
+        assert 1 <= int(answer.headers["Retry-After"]) <= 5
+    assert public == {200}

@@ -437,6 +437,35 @@ def test_metrics_are_for_this_machine_only(always: Front, tmp_path: Path) -> Non
         assert guarded.api.asked == []
 
 
+def test_what_reaches_the_api_is_limited_by_address_and_what_is_in_memory_is_not(tmp_path: Path) -> None:
+    with front(tmp_path, RATE_PER_ADDRESS="1") as limited:
+        answers = [limited.http.get(f"/images?after={number}") for number in range(20)]
+        misses = [limited.http.get(f"/image/read?id=8&w={number}") for number in range(1, 4)]
+        hits = {limited.http.get(URL).status_code for _ in range(30)}
+
+        refused = [answer for answer in [*answers, *misses] if answer.status_code == 429]
+        assert 17 <= len(refused) <= 21
+        assert refused[0].json()["type"] == "/problems/rate-limited"
+        assert refused[0].headers["Content-Type"] == "application/problem+json"
+        assert refused[0].headers["Retry-After"] == "1"
+        assert hits == {200}
+        assert len(limited.api.asked) == 23 - len(refused)
+
+
+@pytest.mark.parametrize(("proxies", "believed"), [("127.0.0.0/8 ::1", True), ("", False)])
+def test_a_clients_address_is_taken_from_trusted_proxies_only(
+    tmp_path: Path, proxies: str, believed: bool
+) -> None:
+    with front(tmp_path, RATE_PER_ADDRESS="1", TRUSTED_PROXIES=proxies) as behind:
+        for number in range(20):
+            # The left part is what the client wrote itself.
+            behind.http.get("/images", headers={"X-Forwarded-For": f"10.0.0.1, 203.0.113.{number}"})
+
+        assert (len(behind.api.asked) == 20) is believed
+        address = behind.api.asked[0].headers["x-forwarded-for"]
+        assert address == ("203.0.113.0" if believed else "127.0.0.1")
+
+
 # Originals.
 
 

@@ -80,7 +80,7 @@ INSIDE = {
 
 ADAPTERS = {"catalog", "storage", "cache", "probe", "render", "spool", "engines"}
 ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits", "keycatalog"}
-ADAPTERS |= {"auditcatalog", "usagecatalog", "inventory"}
+ADAPTERS |= {"auditcatalog", "usagecatalog", "inventory", "keylimits"}
 """What the use cases are made of; adapters do not know each other."""
 
 ENTRANCES = {"client": {"client"}, "commands": {"client", "commands"}}
@@ -110,7 +110,13 @@ OWNERS = {
     "fs_s3fs": {"imagestore.s3"},
     "boto3": {"imagestore.s3"},
     "botocore": {"imagestore.s3"},
-    "redis": {"imagestore.cache", "imagestore.jobqueue", "imagestore.hostlimits", "worker"},
+    "redis": {
+        "imagestore.cache",
+        "imagestore.jobqueue",
+        "imagestore.hostlimits",
+        "imagestore.keylimits",
+        "worker",
+    },
     "rq": {"imagestore.jobqueue", "worker"},
     "rq_dashboard": {"worker.dashboard"},
     "flask": {"worker.dashboard"},
