@@ -57,8 +57,8 @@ end
 -- The signature is looked at once for each URL that the worker knows, its time always.
 function gate.fault(question)
     if not question.is_judged then
-        question.fault, question.expires = signature.fault(question.path, question.query, question.signature)
-        question.is_judged = true
+        question.fault, question.expires = signature.fault(question.path, question.given, question.signed)
+        question.is_judged, question.given, question.signed = true, nil, nil
     end
     if question.expires and question.expires <= ngx.time() then
         return "signature-expired"

@@ -9,9 +9,9 @@ local gate = require "gate"
 local meter = require "meter"
 local original = require "original"
 local question = require "question"
+local urls = require "urls"
 
 local find, match, sub = string.find, string.match, string.sub
-local concat = table.concat
 
 local hot = {}
 
@@ -22,7 +22,6 @@ local BY_NAME, BY_SUM = 0, 1
 
 local A_YEAR_S = 31536000
 local FOR_EVER = "public, max-age=31536000, immutable"
-local MAX_KEY_BYTES = 1024
 
 local settings
 local short_lived
@@ -163,30 +162,6 @@ local function answer(uri, wanted, identity, picture, flags, state, negotiated)
     return send_file(identity, flags, state, expires)
 end
 
--- What the URLs of this worker ask for; parsing one takes longer than finding it here.
-local questions, asked = {}, 0
-local MAX_QUESTIONS = 1000
-
-local function question_of(uri, key, class)
-    local found = questions[key]
-    if found then
-        return found
-    end
-    found = question.parse(uri, class or "")
-    if found and gate.is_signed(uri) then
-        -- Of all signed URLs of one picture.
-        found.pointer = concat({ found.kind, found.value, found.spelling }, "\n")
-    end
-    if found and #uri <= MAX_KEY_BYTES then
-        if asked >= MAX_QUESTIONS then
-            questions, asked = {}, 0
-        end
-        questions[key] = found
-        asked = asked + 1
-    end
-    return found
-end
-
 local function ask(uri, wanted, key, class, identity, picture)
     local known = picture and identity or ""
     local expected = not picture and identity or nil
@@ -198,7 +173,7 @@ local function ask(uri, wanted, key, class, identity, picture)
     if gate.is_closed then
         flags = flags + gate.demand(match(found, "%S+$"))
     end
-    if #key <= MAX_KEY_BYTES and (found ~= identity or settings.record_memory_s > 0) then
+    if key and (found ~= identity or settings.record_memory_s > 0) then
         pointers:set(key, found, settings.record_memory_s, flags)
     end
     if fetched and remembers_pictures then
@@ -214,30 +189,26 @@ function hot.answer()
         return ngx.exec("@api")
     end
     local uri = ngx.var.request_uri
-    -- A URL is ASCII (RFC 3986 §2): gunicorn refuses others, so the cache must not answer them.
-    if find(uri, "[^\33-\126]") then
+    local url = urls.of(uri)
+    if url.is_odd then
         return to_api()
     end
-    local key, class = uri, nil
-    if question.is_negotiable(uri) then
-        class = accept_class()
-        key = uri .. "|" .. class
+    local class = url.is_negotiable and accept_class() or nil
+    local asked = urls.asked(url, uri, class)
+    local key = asked.key
+    local identity, flags, is_stale
+    if key then
+        identity, flags, is_stale = pointers:get_stale(key)
     end
-    local wanted
-    if gate.is_signed(uri) then
-        wanted = question_of(uri, key, class)
-        key = wanted and wanted.pointer or key
-    end
-    local identity, flags, is_stale = pointers:get_stale(key)
     flags = flags or BY_NAME
     local picture = identity and remembers_pictures and recall(identity)
     if identity and not is_stale and settings.record_memory_s > 0 and flags - flags % 8 == gate.epoch then
         if picture or find(identity, "/original ", 65, true) then
-            wanted = wanted or flags % 8 > BY_SUM and question_of(uri, key, class)
+            local wanted = flags % 8 > BY_SUM and urls.wanted(asked, uri, class)
             return answer(uri, wanted, identity, picture, flags, "memory", class)
         end
     end
-    wanted = wanted or question_of(uri, key, class)
+    local wanted = urls.wanted(asked, uri, class)
     if not wanted then
         return to_api()
     end

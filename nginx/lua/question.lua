@@ -48,9 +48,10 @@ end
 local function of_query(elements, class)
     local kind, value
     local rest, n = {}, 0
-    for _, element in ipairs(elements) do
-        local name = match(element, "^(%a+)=")
-        if name == "id" or name == "sum" then
+    for i = 1, #elements do
+        local element = elements[i]
+        local name = sub(element, 1, 3) == "id=" and "id" or sub(element, 1, 4) == "sum=" and "sum"
+        if name then
             if kind then
                 return nil
             end
@@ -94,27 +95,28 @@ local function of_name(path)
 end
 
 -- What `uri` asks for: kind (id, sum, key), value and spelling; nothing if the API shall judge it.
--- Also what a signature is made of: the decoded path, the raw query, and the signature's parameters.
+-- Also what a signature is made of: the decoded path, its parameters, and all signed elements.
 function question.parse(uri, class)
     if byte(uri, 2) == 118 and sub(uri, 1, 4) == "/v1/" then
         uri = sub(uri, 4)
     end
-    local path, query = match(uri, "^([^?]*)%??(.*)$")
-    local elements, given = signature.split(query)
+    local mark = find(uri, "?", 1, true)
+    local path = mark and sub(uri, 1, mark - 1) or uri
+    local elements, given, signed = signature.split(mark and sub(uri, mark + 1) or "")
     if not elements then
         return nil
     end
     local kind, value, spelling
     if path == "/image/read" then
         kind, value, spelling = of_query(elements, class)
-    elseif #elements == 0 or uri == path then
+    elseif #elements == 0 or not mark then
         kind, value, spelling = of_name(path)
         path = kind and "/" .. value
     end
     if not kind then
         return nil
     end
-    return { kind = kind, value = value, spelling = spelling, path = path, query = query, signature = given }
+    return { kind = kind, value = value, spelling = spelling, path = path, given = given, signed = signed }
 end
 
 return question
