@@ -8,6 +8,7 @@ never an error.
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from imagestore.breaker import Breaker
 from imagestore.cachewords import (
     CachedPicture,
     Gone,
+    Setup,
     Usage,
     dump_failure,
     dump_picture,
@@ -310,6 +312,22 @@ class Cache:
         return told and Usage(
             told["used_memory"], told["maxmemory"], told["evicted_keys"], told["expired_keys"]
         )
+
+    def setup(self) -> Setup | None:
+        """How its Redis is set up; None when it is away."""
+
+        def ask() -> Setup:
+            told = {**self._redis.info("memory"), **self._redis.info("persistence")}
+            seconds, microseconds = self._redis.time()
+            return Setup(
+                policy=told["maxmemory_policy"],
+                append_only=bool(told["aof_enabled"]),
+                keys=self._redis.dbsize(),
+                time=datetime.fromtimestamp(seconds + microseconds / 1e6, UTC),
+            )
+
+        found: Setup | None = self._ask(ask, away=None)
+        return found
 
     def close(self) -> None:
         """Close the connections of this process."""

@@ -47,6 +47,21 @@ class Usage:
     expired: int
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a Redis is set up, how many keys it has, and its clock (UTC)."""
+
+    policy: str
+    append_only: bool
+    keys: int
+    time: datetime
+
+    @property
+    def keeps_jobs(self) -> bool:
+        """Whether a full one pushes out only keys that end by themselves, which jobs do not."""
+        return self.policy.startswith("volatile-")
+
+
 def dump_record(record: ImageRecord) -> str:
     """The whole record as JSON, times in ISO 8601."""
     return json.dumps(asdict(record), default=datetime.isoformat, separators=(",", ":"))

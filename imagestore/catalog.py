@@ -16,7 +16,7 @@ from imagestore.bookkeeping import NoAccount, charge, enter, open_account, room
 from imagestore.database import Connection, Database
 from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
 from imagestore.ledger import UNLIMITED, Action, Quota
-from imagestore.migrations import MIGRATIONS, bring_up_to_date
+from imagestore.migrations import MIGRATIONS, bring_up_to_date, still_to_apply
 from imagestore.models import CacheDebt, ImageInfo, create_tables
 from imagestore.records import Content, Facts, ImageRecord
 
@@ -71,6 +71,10 @@ class Catalog:
             create_tables(database)
         else:
             self._database.load(self._schema.read_text(encoding="utf-8"))
+
+    def waiting_migrations(self) -> list[str] | None:
+        """Changes of the tables that this version needs and the database has not had; None without tables."""
+        return self._database.read(lambda database: still_to_apply(database, self._migrations))
 
     def check(self) -> None:
         """Ask the database for nothing.

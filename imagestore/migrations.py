@@ -23,6 +23,14 @@ HISTORY = "schema_migration"
 log = logging.getLogger(__name__)
 
 
+def still_to_apply(database: Any, folder: Path) -> list[str] | None:
+    """The changes in `folder` that the database has not had; None while it has no tables. Changes nothing."""
+    runner = Runner(database, directory=str(folder), table_name=HISTORY)
+    if not runner.History.table_exists():
+        return None
+    return [change.name for change in runner.status() if change.path and not change.applied]
+
+
 def bring_up_to_date(database: Any, folder: Path, create: Callable[[Any], object]) -> list[str]:
     """Apply what of `folder` the database has not had; gives the names. A new one is filled by `create`.
 

@@ -25,7 +25,7 @@ from imagestore.upkeep.parts import Parts
 from imagestore.workshop import Workshop, open_fetcher
 from imagestore.writing import Writes
 
-__all__ = ["ImageStore", "prepare_database", "prepare_for_jobs"]
+__all__ = ["ImageStore", "open_renderer", "prepare_database", "prepare_for_jobs"]
 
 log = logging.getLogger(__name__)
 
@@ -81,17 +81,7 @@ class ImageStore:
             picture_ttl_s=settings.cache_ttl_s,
             fields_max=settings.cache_fields_max,
         )
-        renderer = Renderer(
-            engine=settings.image_engine,
-            processes=settings.render_processes,
-            limits=settings.limits,
-            encoding=settings.encoding,
-            queue=settings.render_queue,
-            queue_timeout_s=settings.render_queue_timeout_s,
-            scratch=settings.data_dir / "run" / "scratch",
-            slots=settings.data_dir / "run" / "slots",
-            start_method="fork" if for_one_job else "forkserver",
-        )
+        renderer = open_renderer(settings, for_one_job=for_one_job)
         reads = Reads(settings, catalog, storage, cache, renderer)
         task_catalog = TaskCatalog(
             settings.database_url, lease_s=settings.task_lease_s, pool_size=settings.database_pool
@@ -187,6 +177,25 @@ class ImageStore:
             except ImagestoreError as error:
                 log.warning("cannot look for owed records: %s", error.detail)
             rounds += 1
+
+
+def open_renderer(settings: Settings, *, for_one_job: bool = False) -> Renderer:
+    """A renderer of this machine; its decoders start when they are needed.
+
+    Raises:
+        RuntimeError: the engines are not safe to use on this machine.
+    """
+    return Renderer(
+        engine=settings.image_engine,
+        processes=settings.render_processes,
+        limits=settings.limits,
+        encoding=settings.encoding,
+        queue=settings.render_queue,
+        queue_timeout_s=settings.render_queue_timeout_s,
+        scratch=settings.data_dir / "run" / "scratch",
+        slots=settings.data_dir / "run" / "slots",
+        start_method="fork" if for_one_job else "forkserver",
+    )
 
 
 def prepare_database(settings: Settings) -> None:

@@ -32,15 +32,18 @@ class Entry:
 
 
 COMMANDS = {
-    "info": Entry("info", "what is known about a picture"),
     "import": Entry("imports", "store the pictures of a folder or of a list"),
     "export": Entry("exports", "write a domain's pictures to a folder"),
+    "info": Entry("info", "what is known about a picture"),
+    "url": Entry("url", "the address of a picture, in any size and form"),
+    "tasks": Entry("tasks", "downloads and other tasks: list, count, await, retry"),
     "keys": Entry("keys", "API keys: make, list, revoke"),
     "quota": Entry("quota", "what domains hold and may hold"),
     "audit": Entry("audit", "who changed what"),
+    "stats": Entry("stats", "how much there is: pictures, bytes, tasks, queues, cache"),
+    "doctor": Entry("doctor", "check everything that a server depends on, and say what to do"),
     "fsck": Entry("fsck", "compare rows and stored originals, and mend"),
     "gc": Entry("gc", "remove originals that no row needs"),
-    "migrate-storage": Entry("migrate_storage", "move originals to another store while servers run"),
     "completion": Entry("completion", "what a shell needs to complete commands and options"),
 }
 """In the order of the list. A module is imported when its command is called, so that the list and

@@ -90,13 +90,15 @@ def find_settings(data_dir: str | None = None) -> Settings:
     return Settings.from_env(surroundings(data_dir=data_dir))
 
 
-def open_client(server: str | None, key: str | None, *, patience_s: float = PATIENCE_S) -> Client:
+def open_client(
+    server: str | None, key: str | None, *, patience_s: float = PATIENCE_S, data_dir: str | None = None
+) -> Client:
     """A client of that server, by default of the one around us.
 
     Raises:
         click.UsageError: the address is none, or the file with the key cannot be read.
     """
-    env = surroundings()
+    env = surroundings(data_dir=data_dir)
     address = server or env.get(SERVER) or f"http://127.0.0.1:{env.get('PORT') or DEFAULT_PORT}"
     try:
         secret = key or env.get("API_KEY") or _key_of_file(env.get("API_KEY_FILE"))

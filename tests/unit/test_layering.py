@@ -32,7 +32,7 @@ WORDS = {
 
 USE_CASES = {
     *("service", "reading", "making", "bases", "writing"),
-    *("quarantine", "upkeep"),
+    *("quarantine", "upkeep", "diagnosis", "overview"),
     *("keyring", "accounts", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
     "measuring",
 }
