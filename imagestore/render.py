@@ -238,8 +238,9 @@ class Renderer:
             return reply
 
     def _ask(self, task: str, arguments: Sequence[Any]) -> Reply:
-        deadline = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline:
+        started = time.monotonic()
+        killed = False
+        while time.monotonic() < started + _PATIENCE_S:
             decoders = self._open_decoders()
             fit = False
             try:
@@ -247,13 +248,21 @@ class Renderer:
             except NotTaken:
                 continue
             try:
-                reply = decoder.ask(task, arguments, self._limits.render_timeout_s)
+                # What a killed decoder took of the picture's time is not given back.
+                left_s = self._limits.render_timeout_s - (time.monotonic() - started if killed else 0)
+                reply = decoder.ask(task, arguments, left_s)
                 fit = reply.fit
                 return reply
             except NotTaken:
                 continue
             except Died as died:
                 fit = True
+                # By somebody for reasons of their own, or by the kernel, and then this picture's memory
+                # need not have been the reason: only a picture that it happens to twice is to blame.
+                early = time.monotonic() < started + _PATIENCE_S
+                if died.code == -signal.SIGKILL and early and not killed and not self._closed:
+                    killed = True
+                    continue
                 raise (self._shutting_down() or _blame(died.code)) from died
             except Late:
                 fit = True

@@ -93,6 +93,13 @@ def _litter_and_hang(_: str) -> None:
     _hang("")
 
 
+def _kill_once(marker: str) -> None:
+    """As if somebody else killed us: the next one who gets this picture finds no marker."""
+    if Path(marker).exists():
+        Path(marker).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _hang(_: str) -> None:
     ctypes.CDLL(None).sleep(1000)
 
@@ -130,6 +137,7 @@ _COMMANDS: Mapping[str, Any] = {
     "exit": lambda code: os._exit(int(code)),
     "system-exit": lambda _: sys.exit(1),
     "kill-self": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "kill-once": _kill_once,
     "hang": _hang,
     "spin": _spin,
     "eat": _eat,

@@ -263,6 +263,20 @@ def test_an_idle_decoder_that_was_killed_is_replaced_without_a_word(bench: Bench
         assert renderer.inspect(bench.picture("nothing"))[1]["pid"] != pid
 
 
+def test_a_picture_whose_decoder_was_killed_by_somebody_is_tried_once_more(bench: Bench) -> None:
+    renderer = bench.renderer()
+    marker = bench.folder / "marker"
+
+    marker.touch()
+    facts, _ = renderer.inspect(bench.picture(f"kill-once {marker}"))
+    marker.touch()
+    rendered = renderer.render(bench.picture(f"kill-once {marker}"), FACTS, WISH, None)
+
+    assert not marker.exists()
+    assert facts == FACTS
+    assert rendered.body == BIG
+
+
 def test_a_forker_that_was_killed_takes_its_decoders_along_and_is_replaced(bench: Bench) -> None:
     renderer = bench.renderer()
     pid = renderer.inspect(bench.picture("nothing"))[1]["pid"]
