@@ -145,8 +145,12 @@ function redis.read_picture(socket)
     if content_type then
         etag, reason = socket:receive()
     end
-    if etag then
-        body, reason = socket:receive(size - #content_type - #etag - 2)
+    local rest = etag and size - #content_type - #etag - 2
+    if rest and rest < 0 then
+        return nil, "not understood"
+    end
+    if rest then
+        body, reason = socket:receive(rest)
     end
     if not body or not socket:receive(2) then
         return nil, reason or "cut short"
