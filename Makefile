@@ -7,17 +7,20 @@ UV := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-h
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check format install lock clean packages-run packages-test \
+.PHONY: help run test test-faults check format install lock clean packages-run packages-test \
 	up down logs key ps images test-stack
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: packages-run .venv/.run ## install what is missing and run the whole stack (PORT, DATA_DIR, ...)
 	@$(BIN)/python -m dev.run
 
 test: packages-test .venv/.test .venv-swift/.test ## install what is missing and run every test on real servers
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --durations=10 $(ARGS)
+
+test-faults: packages-test .venv/.test .venv-swift/.test ## break every part of a stack under load (ROUNDS, ONLY, REPORT=1)
+	@FAULT_TESTS=1 ROUNDS="$(ROUNDS)" ONLY="$(ONLY)" REPORT="$(REPORT)" $(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: .venv/.test ## format, lint, types and the table of imports
 	@$(BIN)/ruff format --check .

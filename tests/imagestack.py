@@ -33,6 +33,8 @@ class ImageStack:
     nginx: Server
     http: httpx.Client
     writer: httpx.Client
+    env: dict[str, str]
+    """The settings of the API, for workers that shall belong to it."""
 
     @property
     def address(self) -> str:
@@ -101,7 +103,7 @@ def image_stack(folder: Path, **env: str) -> Iterator[ImageStack]:
         writer = stack.enter_context(
             httpx.Client(base_url=address, timeout=60, headers=headers, event_hooks=JUDGED)
         )
-        whole = ImageStack(folder, redis, api, nginx, http, writer)
+        whole = ImageStack(folder, redis, api, nginx, http, writer, settings)
         whole.wait_ready()
         yield whole
 
