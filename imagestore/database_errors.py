@@ -56,6 +56,7 @@ _MYSQL_LOST = {0, 1053, 1158, 1159, 1160, 1161, 1317, 1927, 2006, 2013, 2014, 20
 _MYSQL_AWAY = {
     *(1040, 1203, 1226),  # too many connections, of all or of this user
     *(1044, 1045, 1049, 1130, 1698),  # the account or the database is not there (yet)
+    1146,  # nor is a table: a server that was away at our start is prepared when it answers
     *(1205, 1290, 1792, 1836, 1969, 3024),  # lock or statement timeout; read-only
 }
 _DEADLOCK = 1213

@@ -189,11 +189,15 @@ class Renderer:
     def check(self) -> None:
         """Start a decoder and make sure that the engines refuse what they must.
 
+        It takes no turn: a process that starts while the machine is busy must not give up for that.
+
         Raises:
             RuntimeError: they do not, or no decoder starts; one line.
         """
         try:
-            self._run("check", "")
+            reply = self._ask("check", ())
+            if reply.error or reply.bug:
+                raise reply.error or RuntimeError(f"{reply.engine or 'a decoder'} failed: {reply.bug}")
         except (ImagestoreError, Late, RuntimeError) as error:
             message = str(error).partition("\nTraceback")[0] or "a decoder does not answer"
             raise RuntimeError(f"the image engines are not usable: {' '.join(message.split())}") from error

@@ -2,13 +2,13 @@
 
 import logging
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from imagestore.accounts import Accounts
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
-from imagestore.errors import ImagestoreError
+from imagestore.errors import DatabaseUnavailable, ImagestoreError
 from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
 from imagestore.keyring import Keyring
@@ -34,6 +34,9 @@ DEBT_INTERVAL_S = 0.5
 
 DEBT_PATROL_ROUNDS = 20
 """Every so many intervals debts of processes that died are looked for too."""
+
+PREPARE_INTERVAL_S = 0.5
+"""How often a process that started without the database looks for it."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +138,21 @@ class ImageStore:
         return store
 
     def prepare(self) -> None:
-        """Create what a first start needs (tables), and check that the engines refuse what they must."""
-        self._catalog.prepare()
+        """Check that the engines refuse what they must, and create what a first start needs (tables).
+
+        A database that does not answer is no reason not to start, since gunicorn gives up all of its
+        processes when one cannot start: tables are looked at when it answers, and what needs them is
+        DatabaseUnavailable till then.
+
+        Raises:
+            RuntimeError: the engines are not safe to use on this machine.
+        """
         self._renderer.check()
+        try:
+            self._catalog.prepare()
+        except DatabaseUnavailable as error:
+            log.warning("starting without the database: %s", error.detail)
+            threading.Thread(target=self._prepare_later, name="tables", daemon=True).start()
 
     def health(self) -> dict[str, bool]:
         """Whether `database`, `storage` and `cache` answer, each within a second."""
@@ -161,6 +176,13 @@ class ImageStore:
         self._cache.close()
         self._storage.close()
         self._catalog.close()
+
+    def _prepare_later(self) -> None:
+        while not self._stopping.wait(PREPARE_INTERVAL_S):
+            with suppress(DatabaseUnavailable):
+                self._catalog.prepare()
+                log.info("the database answers; its tables are as they should be")
+                return
 
     def _check_cache(self) -> None:
         if not self._cache.check():

@@ -3,15 +3,19 @@
 import concurrent.futures
 import functools
 import itertools
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests import pictures
+from tests.api.asking import workers
 from tests.imagestack import ImageStack, image_stack
 from tests.mariadb import MariaDB
 from tests.servers import Server, wait_until
@@ -149,6 +153,48 @@ def test_without_the_database_cached_reads_work_and_the_rest_is_503(
     wait_for_uploads(stack)
     assert stack.http.get("/images").status_code == 200
     assert stack.writer.delete(deleted.original).status_code == 204
+
+
+def test_api_that_starts_without_the_database_serves_and_needs_no_restart(
+    tmp_path: Path, mariadb: MariaDB
+) -> None:
+    with mariadb.database() as name, image_stack(tmp_path, DATABASE_URL=mariadb.url(name)) as stack:
+        scene = Scene.set(stack, "starting")
+        fresh = f"/image/read?id={scene.image_id}&width={next(NEW_WIDTHS)}"
+        first = set(workers(stack))
+
+        mariadb.server.kill()
+        try:
+            for pid in first:
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: stack.http.get(fresh).status_code == 200, what="new processes serve")
+            assert first.isdisjoint(workers(stack))
+            assert unavailable(stack.http.get("/image/read?id=999999"), "database-unavailable")
+        finally:
+            mariadb.server.start()
+
+        stack.wait_ready()
+        wait_for_uploads(stack)
+        assert stack.api.process is not None
+        assert stack.api.process.poll() is None
+
+
+def test_tables_are_made_when_a_database_that_was_away_at_the_start_answers(
+    tmp_path: Path, mariadb: MariaDB
+) -> None:
+    with mariadb.database() as name, image_stack(tmp_path, DATABASE_URL=mariadb.url(name)) as stack:
+        stack.api.stop()
+        mariadb.execute(f"DROP DATABASE {name}")
+        mariadb.execute(f"CREATE DATABASE {name} CHARACTER SET latin1")
+        mariadb.server.kill()
+        try:
+            stack.api.start(timeout_s=40)
+            wait_until(lambda: stack.http.get("/health/live").status_code == 200, what="the API serves")
+        finally:
+            mariadb.server.start()
+
+        stack.wait_ready()
+        wait_for_uploads(stack)
 
 
 @pytest.mark.parametrize("outage", [end_of, hang_of])
