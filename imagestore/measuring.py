@@ -10,7 +10,8 @@ from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
 from imagestore.metrics import Reading
 from imagestore.storage import Storage
-from imagestore.taskcatalog import TaskCatalog
+from imagestore.taskcatalog import OpenTasks, TaskCatalog
+from imagestore.taskrecords import KINDS
 from imagestore.upkeep import caretaking
 
 ANSWER_TIMEOUT_S = 1.0
@@ -65,7 +66,8 @@ class Measures:
 
 def _of_tasks(tasks: TaskCatalog) -> list[Reading]:
     readings = []
-    for one in tasks.open_tasks():
+    found = {one.kind: one for one in tasks.open_tasks()}
+    for one in (found.get(kind, OpenTasks(kind, 0, 0)) for kind in KINDS):
         labels = {"kind": one.kind}
         readings += [
             Reading("imagestore_tasks_open", "Tasks that have not ended", one.count, labels),

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client import REGISTRY
 
+import imagestore.metrics  # noqa: F401 - declares what there is
 from tests import pictures
 from tests.imagestack import ImageStack, image_stack
-from tests.servers import wait_until
+from tests.servers import ROOT, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -130,4 +132,36 @@ def test_page_shows_that_redis_is_away(stack: ImageStack) -> None:
         assert stack.metric("imagestore_up", dependency="database") == 1
     finally:
         stack.redis.start()
+    wait_until(lambda: stack.metric("imagestore_up", dependency="queue") == 1, what="the queue is back")
+    wait_until(lambda: stack.metric("imagestore_up", dependency="cache") == 1, what="the cache is back")
     assert stack.metric("imagestore_outages_total") >= 1
+
+
+def names(page: str) -> set[str]:
+    """Of all measurements: those that the page has, and those that nobody has counted yet."""
+    declared = {family.name for family in REGISTRY.collect() if family.name.startswith("imagestore_")}
+    return declared | {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE imagestore_")}
+
+
+def plain(name: str) -> str:
+    """The name of the family that a line belongs to."""
+    return re.sub(r"_(total|bucket|count|sum)$", "", name)
+
+
+def test_dashboard_and_alerts_ask_for_what_is_there(stack: ImageStack) -> None:
+    there = {plain(name) for name in names(stack.http.get("/metrics").text)}
+    files = [*(ROOT / "monitoring").glob("*.yml"), *(ROOT / "monitoring").glob("grafana/dashboards/*.json")]
+
+    asked = {name for path in files for name in re.findall(r"\bimagestore_[a-z_]+", path.read_text())}
+
+    assert len(files) == 4
+    assert len(asked) > 20
+    assert {name for name in asked if not {name, plain(name)} & there} == set()
+
+
+def test_every_measurement_is_in_the_list_for_people(stack: ImageStack) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    words = re.findall(r"`([a-z_]+)`", text)
+    listed = {plain("imagestore_" + word.removeprefix("imagestore_")) for word in words}
+
+    assert {plain(name) for name in names(stack.http.get("/metrics").text)} - listed == set()

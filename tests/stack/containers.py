@@ -137,7 +137,8 @@ class Containers:
         """Everything of the project: containers, networks, volumes, images."""
         self._clients.close()
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
-        for image in [*self.images, f"imagestore-s3:{self.project}"]:
+        more = ("imagestore-s3", "imagestore-standin/prometheus")
+        for image in [*self.images, *(f"{name}:{self.project}" for name in more)]:
             with contextlib.suppress(RuntimeError):
                 docker("image", "rm", image)
 

@@ -15,13 +15,14 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.origin import Exchange, Origin, answer, origin
 from tests.pictures import quadrants
-from tests.servers import ROOT, wait_until
+from tests.servers import ROOT, free_port, wait_until
 from tests.stack.containers import ONE_SHOTS, SERVICES, Containers, container_stack, docker, overlay
 
 REDIS_CLI = "REDISCLI_AUTH=$(cat /secrets/redis/password) redis-cli"
@@ -482,6 +483,60 @@ def test_killed_api_replica_costs_no_upload_and_hardly_a_read(replicas: tuple[Co
     failures = [outcome for outcome in during if outcome != "200"] + load.failed_uploads
     assert len(failures) <= 8
     assert all("RemoteProtocolError" in failure for failure in failures), failures
+
+
+@pytest.fixture
+def prometheus(replicas: tuple[Containers, Origin]) -> Iterator[httpx.Client]:
+    """The Prometheus of compose.monitoring.yaml beside a stack with replicas. Grafana is not started: there
+    is none where images cannot be pulled."""
+    stack, _ = replicas
+    port = free_port()
+    stack.more_files += overlay("compose.monitoring.yaml")
+    stack.variables["PROMETHEUS_PORT"] = str(port)
+    try:
+        stack.compose("up", "--detach", "--build", "--wait", "--no-deps", "prometheus", timeout_s=300)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield client
+    finally:
+        stack.compose("rm", "--force", "--stop", "prometheus")
+        stack.more_files.clear()
+        docker("volume", "rm", "--force", f"{stack.project}_prometheus")
+
+
+def test_prometheus_finds_every_replica_and_knows_the_alerts(
+    replicas: tuple[Containers, Origin], prometheus: httpx.Client
+) -> None:
+    stack, _ = replicas
+
+    def up() -> Counter[str]:
+        targets = prometheus.get("/api/v1/targets").json()["data"]["activeTargets"]
+        return Counter(target["labels"]["job"] for target in targets if target["health"] == "up")
+
+    def ask(query: str) -> list[dict[str, Any]]:
+        answer = prometheus.get("/api/v1/query", params={"query": query}).json()
+        assert answer["status"] == "success", (query, answer)
+        return list(answer["data"]["result"])
+
+    wait_until(lambda: up() == {"api": 2, "worker": 3, "nginx": 1}, what="all are scraped", timeout_s=60)
+    groups = prometheus.get("/api/v1/rules").json()["data"]["groups"]
+    for path in (ROOT / "monitoring" / "grafana" / "dashboards").glob("*.json"):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                ask(target["expr"].replace("$__rate_interval", "1m"))
+    (workers,) = ask("max(imagestore_workers)")
+    stack.http.get("/image/read", params={"id": "1"})
+    wait_until(
+        lambda: bool(ask('sum(imagestore_nginx_requests_total{route="/image/read"})')),
+        what="a read is counted",
+        timeout_s=60,
+    )
+    run = ["run", "--rm", "--no-deps", "--env", "TMPDIR=/prometheus", "--entrypoint", "promtool"]
+    tested = stack.compose(*run, "prometheus", "test", "rules", "/etc/prometheus/alerts.test.yml")
+
+    assert [group["name"] for group in groups] == ["imagestore"]
+    assert {rule["health"] for rule in groups[0]["rules"]} <= {"ok", "unknown"}
+    assert float(workers["value"][1]) == 3 * 8
+    assert "SUCCESS" in tested
 
 
 def ended(stack: Containers, task_id: int) -> dict[str, object]:
