@@ -86,12 +86,21 @@ def test_by_id_is_one_select(mariadb: MariaDB, catalog: Catalog) -> None:
     assert [text.split()[0] for text in sent] == ["SELECT"]
 
 
-def test_replace_is_one_transaction_of_three_statements(mariadb: MariaDB, catalog: Catalog) -> None:
+def test_replace_is_one_transaction_of_three_statements_and_its_entry_in_the_log(
+    mariadb: MariaDB, catalog: Catalog
+) -> None:
     record = put(catalog)
 
     sent = statements(mariadb, lambda: catalog.replace(record.id, CONTENT, FACTS, {}, owe=True))
 
-    assert [text.split()[0] for text in sent] == ["BEGIN", "SELECT", "UPDATE", "REPLACE", "COMMIT"]
+    assert [text.split()[0] for text in sent] == [
+        "BEGIN",
+        "SELECT",
+        "UPDATE",
+        "REPLACE",
+        "INSERT",
+        "COMMIT",
+    ]
 
 
 def test_lookups_and_listings_use_their_index(mariadb: MariaDB, catalog: Catalog, name: str) -> None:
