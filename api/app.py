@@ -12,12 +12,14 @@ import falcon
 from api import errors
 from api.accounts import Audit, Domains
 from api.auth import Access
+from api.cors import Cors
 from api.docs import Docs, DocsAsset, OpenApi
 from api.images import Image, Images
 from api.keys import Key, Keys
 from api.ops import Live, Metrics, Problem, Ready, Root
 from api.read import ImageInfo, ImageRead
 from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksRetry, TasksSummary
+from api.uploadtokens import UploadTokens
 from api.write import NamedImage, UploadImage
 from imagestore.actor import Actor, act_as
 from imagestore.errors import NotFound
@@ -34,8 +36,9 @@ class RequestIds:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.request_id = req.get_header("X-Request-Id") or uuid.uuid4().hex
         resp.set_header("X-Request-Id", req.context.request_id)
+        address = req.get_header("X-Forwarded-For") or req.remote_addr or ""
         # Of the thread that serves it; nginx has replaced what a client says about itself.
-        act_as(Actor(None, req.context.request_id[:64], req.get_header("X-Forwarded-For") or req.remote_addr))
+        act_as(Actor(None, req.context.request_id[:64], address[:64]))
         if req.path.startswith("//"):
             # Falcon's router strips leading slashes, and nginx' rules for a route do not see through them.
             raise NotFound("there is no such route")
@@ -77,7 +80,8 @@ class WholeBodies:
 
 def build(store: ImageStore) -> App:
     """The WSGI application around an open store."""
-    app: App = falcon.App(middleware=[Counts(), RequestIds(), WholeBodies(), Access(store.keyring)])
+    cors = Cors(store.settings.upload_origins)
+    app: App = falcon.App(middleware=[Counts(), RequestIds(), WholeBodies(), cors, Access(store.keyring)])
     app.req_options.strip_url_path_trailing_slash = False
     # One body part is the picture; the others are short words and one piece of JSON.
     app.req_options.media_handlers["multipart/form-data"] = falcon.media.MultipartFormHandler(
@@ -105,6 +109,7 @@ def build(store: ImageStore) -> App:
         app.add_route(f"{version}/tasks/{{task_id}}/retry", TaskRetry(store))
         app.add_route(f"{version}/audit", Audit(store))
         app.add_route(f"{version}/domains", Domains(store))
+        app.add_route(f"{version}/upload-tokens", UploadTokens(store))
         app.add_route(f"{version}/keys", Keys(store))
         app.add_route(f"{version}/keys/{{key_id}}", Key(store))
         app.add_route(f"{version}/images", Images(store))

@@ -9,6 +9,7 @@ from imagestore.actor import act_as, actor
 from imagestore.errors import Unauthenticated
 from imagestore.grants import Grant, Right
 from imagestore.keyring import Keyring
+from imagestore.uploadtokens import PREFIX as TOKEN_PREFIX
 
 PUBLIC = None
 
@@ -38,11 +39,16 @@ NEEDED: Mapping[str, Mapping[str, Right | None]] = {
     "/tasks/retry": {"POST": "write"},
     "/tasks/{task_id}": {"GET": "read", "DELETE": "write"},
     "/tasks/{task_id}/retry": {"POST": "write"},
+    "/upload-tokens": {"POST": "write"},
     "/{domain}/{dkey:path}": {"GET": PUBLIC, "PUT": "write", "DELETE": "write"},
 }
 """Route (without `/v1`) -> method -> the right that it needs; HEAD is as GET. A key's domains are
 checked by the handlers, which know what a request reaches. docs/http-api.md has the same table, and
 tests/api/test_rights.py holds it against the routes of the application."""
+
+
+BY_TOKEN = frozenset([("/image/upload", "POST")])
+"""Where an upload token does instead of a key; the handler spends it."""
 
 
 class Access:
@@ -60,7 +66,11 @@ class Access:
         right = needed(req.uri_template or "", req.method)
         if right is PUBLIC:
             return
-        grant = self._keyring.admit(bearer(req))
+        secret, route = bearer(req), (req.uri_template or "").removeprefix("/v1")
+        if secret.startswith(TOKEN_PREFIX) and (route, req.method) in BY_TOKEN:
+            req.context.upload_token = secret
+            return
+        grant = self._keyring.admit(secret)
         req.context.key_id = grant.key_id
         act_as(dataclasses.replace(actor(), key_id=grant.key_id))
         grant.require(right)
@@ -89,3 +99,9 @@ def caller(req: falcon.Request) -> Grant:
     """What the caller of a route that is not public may do."""
     grant: Grant = req.context.grant
     return grant
+
+
+def upload_token(req: falcon.Request) -> str | None:
+    """The upload token that stands in for a key, if the caller has one."""
+    token: str | None = getattr(req.context, "upload_token", None)
+    return token

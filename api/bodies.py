@@ -44,24 +44,26 @@ class Upload:
 
 
 @contextlib.contextmanager
-def receive_upload(store: ImageStore, req: falcon.Request, *, allowed: frozenset[str]) -> Iterator[Upload]:
+def receive_upload(
+    store: ImageStore, req: falcon.Request, *, allowed: frozenset[str], max_bytes: int | None = None
+) -> Iterator[Upload]:
     """The upload in a request; its file is gone after the `with` block.
 
     Fields come as form parts, or for a raw body as query parameters. `allowed` are their names.
+    The picture may have `max_bytes`, or as many as the settings say.
 
     Raises:
         InvalidRequest: broken form, missing or repeated part, unknown field.
         UnsupportedMediaType, PayloadTooLarge, InsufficientStorage
     """
     media_type = media_type_of(req)
+    max_bytes = max_bytes or store.settings.limits.max_upload_bytes
     with contextlib.ExitStack() as stack:
         fields = parse_query(req.query_string)
         if media_type == "multipart/form-data":
-            spooled = _receive_form(store, req, fields, stack)
+            spooled = _receive_form(store, req, fields, stack, max_bytes)
         elif media_type in RAW_TYPES or media_type.startswith("image/"):
-            spooled = stack.enter_context(
-                store.spool.receive(req.bounded_stream, max_bytes=store.settings.limits.max_upload_bytes)
-            )
+            spooled = stack.enter_context(store.spool.receive(req.bounded_stream, max_bytes=max_bytes))
         else:
             raise UnsupportedMediaType(
                 f"the body is {media_type[:60]!r}, expected multipart/form-data, image/* or octet-stream"
@@ -95,7 +97,11 @@ def read_json(req: falcon.Request) -> dict[str, Any]:
 
 
 def _receive_form(
-    store: ImageStore, req: falcon.Request, fields: dict[str, str], stack: contextlib.ExitStack
+    store: ImageStore,
+    req: falcon.Request,
+    fields: dict[str, str],
+    stack: contextlib.ExitStack,
+    max_bytes: int,
 ) -> Spooled:
     spooled: Spooled | None = None
     try:
@@ -103,9 +109,7 @@ def _receive_form(
             if part.name == "file":
                 if spooled is not None:
                     raise InvalidRequest("the form has two parts named 'file', expected one")
-                spooled = stack.enter_context(
-                    store.spool.receive(part.stream, max_bytes=store.settings.limits.max_upload_bytes)
-                )
+                spooled = stack.enter_context(store.spool.receive(part.stream, max_bytes=max_bytes))
             elif part.name in fields:
                 raise InvalidRequest(f"{part.name!r} is given more than once, expected once")
             else:

@@ -2,7 +2,7 @@
 
 import falcon
 
-from api.auth import caller
+from api.auth import caller, upload_token
 from api.bodies import UPLOAD_FIELDS, Upload, receive_upload
 from api.errors import unknown_parameter
 from api.preconditions import precondition
@@ -25,6 +25,10 @@ class UploadImage:
         self._store = store
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        token = upload_token(req)
+        if token is not None:
+            self._spend(token, req, resp)
+            return
         with receive_upload(self._store, req, allowed=UPLOAD_FIELDS) as upload:
             task = _parse_upload(upload)
             caller(req).require_domain(task.domain)
@@ -36,6 +40,17 @@ class UploadImage:
                 upload.spooled, task.domain, task.dkey, task.metadata, overwrite=task.overwrite
             )
             send_stored(resp, stored)
+
+    def _spend(self, secret: str, req: falcon.Request, resp: falcon.Response) -> None:
+        """Store the picture as the token says; only its metadata is the caller's to say."""
+        tokens = self._store.upload_tokens
+        with (
+            tokens.spend(secret) as token,
+            receive_upload(
+                self._store, req, allowed=frozenset(["metadata"]), max_bytes=token.permit.max_bytes
+            ) as upload,
+        ):
+            send_stored(resp, tokens.store(token, upload.spooled, upload.user_metadata))
 
 
 class NamedImage(NamedOriginal):

@@ -136,6 +136,25 @@ CREATE TABLE IF NOT EXISTS upkeep_note (
     PRIMARY KEY (name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS upload_token (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    digest CHAR(64) NOT NULL COMMENT 'sha256 of the secret, which is kept nowhere',
+    key_id VARCHAR(64) NOT NULL COMMENT 'of the caller who asked for it',
+    domain VARBINARY(16) NOT NULL,
+    dkey VARBINARY(1020) NULL COMMENT 'NULL: to be made from the hash',
+    overwrite TINYINT(1) NOT NULL COMMENT 'whether other bytes under that name may be replaced',
+    max_bytes BIGINT NULL COMMENT 'NULL: as the settings say',
+    formats VARCHAR(255) NOT NULL COMMENT 'separated by blanks; empty: all',
+    tries INT NOT NULL COMMENT 'uploads that began with it',
+    use_time DATETIME(3) NULL COMMENT 'while it is used, and once it is spent',
+    create_time DATETIME(3) NOT NULL,
+    expire_time DATETIME(3) NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE KEY digest (digest),
+    KEY expire_time (expire_time),
+    KEY key_id (key_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 -- Last: while it is missing, the tables above are not all there. These tables are as the files of
 -- db/migrations make them, so each file's name goes into it here, in an INSERT IGNORE.
 CREATE TABLE IF NOT EXISTS schema_migration (
@@ -152,4 +171,5 @@ INSERT IGNORE INTO schema_migration (name, applied) VALUES
     ('0003_domain_usage_rows', UTC_TIMESTAMP()),
     ('0004_audit_log', UTC_TIMESTAMP()),
     ('0005_image_task_key_id', UTC_TIMESTAMP()),
-    ('0006_upkeep_note', UTC_TIMESTAMP());
+    ('0006_upkeep_note', UTC_TIMESTAMP()),
+    ('0007_upload_token', UTC_TIMESTAMP());

@@ -8,7 +8,7 @@ from imagestore.bookkeeping import moment, note
 from imagestore.database import Connection, Database
 from imagestore.errors import NotFound
 from imagestore.grants import KeyRecord, Right
-from imagestore.models import ApiKey
+from imagestore.models import ApiKey, UploadToken
 
 _COLUMNS = (
     *(ApiKey.id, ApiKey.name, ApiKey.rights, ApiKey.domains),
@@ -55,7 +55,7 @@ class KeyCatalog:
         return self._records(ApiKey.id > 0)
 
     def revoke(self, key_id: int) -> KeyRecord:
-        """Let the key be valid no more; one that was revoked before stays as it is.
+        """End the key, and upload tokens that it asked for; one that was revoked before stays as it is.
 
         Raises:
             NotFound: there is none.
@@ -65,6 +65,7 @@ class KeyCatalog:
         def work(database: Connection) -> None:
             if ApiKey.update(revoke_time=moment()).where(where).execute(database):
                 note(database, "key-revoke", detail=f"key {key_id}")
+                UploadToken.delete().where(UploadToken.key_id == str(key_id)).execute(database)
 
         self._database.write(work)
         return self._get(key_id)

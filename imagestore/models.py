@@ -242,9 +242,30 @@ class UpkeepNote(peewee.Model):
         table_name = "upkeep_note"
 
 
+class UploadToken(peewee.Model):
+    """Leave to upload one picture; its secret is kept nowhere."""
+
+    id = IdField()
+    digest = peewee.FixedCharField(64)
+    key_id = peewee.CharField(64)
+    domain = NameField(16)
+    dkey = NameField(4 * 255, null=True)
+    overwrite = peewee.BooleanField()
+    max_bytes = peewee.BigIntegerField(null=True)
+    formats = peewee.CharField(255)
+    tries = peewee.IntegerField()
+    use_time = UtcField(null=True)
+    create_time = UtcField()
+    expire_time = UtcField()
+
+    class Meta:
+        table_name = "upload_token"
+        indexes = ((("digest",), True), (("expire_time",), False), (("key_id",), False))
+
+
 TABLES: tuple[type[peewee.Model], ...] = (
     *(ImageInfo, ImageTask, CacheDebt),
-    *(ApiKey, DomainUsage, AuditLog, UpkeepNote),
+    *(ApiKey, DomainUsage, AuditLog, UpkeepNote, UploadToken),
 )
 
 

@@ -22,6 +22,7 @@ from imagestore.taskcatalog import TaskCatalog
 from imagestore.tasks import Tasks
 from imagestore.upkeep.caretaking import Caretaker
 from imagestore.upkeep.parts import Parts
+from imagestore.uploadtokens import UploadTokens
 from imagestore.workshop import Workshop, open_fetcher
 from imagestore.writing import Writes
 
@@ -52,6 +53,7 @@ class ImageStore:
     upkeep: Parts
     caretaker: Caretaker
     keyring: Keyring
+    upload_tokens: UploadTokens
     accounts: Accounts
     measures: Measures
     _catalog: Catalog
@@ -102,8 +104,17 @@ class ImageStore:
             collect=upkeep.collector().purge,
         )
         accounts = Accounts.open(settings)
+        upload_tokens = UploadTokens.open(settings, writes)
         workshop = Workshop.open(
-            settings, task_catalog, queue, catalog, storage, spool, reads, writes, chores=accounts.sweep
+            settings,
+            task_catalog,
+            queue,
+            catalog,
+            storage,
+            spool,
+            reads,
+            writes,
+            chores=lambda: (accounts.sweep(), upload_tokens.sweep()),
         )
         store = cls(
             settings=settings,
@@ -116,6 +127,7 @@ class ImageStore:
             upkeep=upkeep,
             caretaker=Caretaker(upkeep, queue),
             keyring=Keyring.open(settings),
+            upload_tokens=upload_tokens,
             measures=Measures(
                 task_catalog,
                 upkeep.inventory,
@@ -169,6 +181,7 @@ class ImageStore:
             self._renderer.close()
         self.workshop.close()
         self.keyring.close()
+        self.upload_tokens.close()
         self.accounts.close()
         self._queue.close()
         self.upkeep.inventory.close()

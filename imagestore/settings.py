@@ -151,6 +151,8 @@ class Settings:
     """Of every domain that has none of its own."""
     rate_per_key: float = 1000
     """Requests a second of each API key; 0 is no limit."""
+    upload_origins: tuple[str, ...] = ()
+    """Origins whose pages may upload with a token; `*` is all of them."""
     audit_days: int = 365
     """Entries of the audit log are kept for so long."""
     upkeep: Upkeep = Upkeep()
@@ -210,6 +212,7 @@ class Settings:
             callback_retry_s=reader.number("CALLBACK_RETRY_S", 0.01, 3600, cls.callback_retry_s),
             quota=reader.quota(),
             rate_per_key=reader.number("RATE_PER_KEY", 0, 1_000_000, cls.rate_per_key),
+            upload_origins=reader.upload_origins(),
             audit_days=reader.integer("AUDIT_DAYS", 1, 36_500, cls.audit_days),
             upkeep=reader.upkeep(),
             presets=reader.presets(),
@@ -283,6 +286,13 @@ class _Reader(Environment):
         if secret and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret):
             self.faults.append("CALLBACK_SECRET is not whsec_ with 24 to 64 bytes in base64")
         return secret
+
+    def upload_origins(self) -> tuple[str, ...]:
+        origins = tuple(self.words("UPLOAD_ORIGINS"))
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
+                self.faults.append(f"UPLOAD_ORIGINS has {origin[:80]!r}, expected https://host[:port] or *")
+        return origins
 
     def quota(self) -> Quota:
         images, size = (self.integer(name, 0, 10**18, 0) for name in ("QUOTA_IMAGES", "QUOTA_BYTES"))

@@ -7,10 +7,10 @@ missing, and check every answer of the other tests against the document.
 from functools import cache
 from typing import Any
 
-from api.openapi import accounts, images, keys, operations, reads, tasks
+from api.openapi import accounts, images, keys, operations, reads, tasks, tokens
 from api.openapi.components import COMPONENTS
 
-_PARTS = (reads.PATHS, images.PATHS, tasks.PATHS, keys.PATHS, accounts.PATHS, operations.PATHS)
+_PARTS = (reads.PATHS, images.PATHS, tasks.PATHS, keys.PATHS, accounts.PATHS, tokens.PATHS, operations.PATHS)
 
 _TAGS = {
     "Pictures": "Originals and renditions.",

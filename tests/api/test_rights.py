@@ -78,6 +78,7 @@ REQUESTS: dict[tuple[str, str], Request] = {
     ("/keys", "GET"): lambda t, d: ("/keys", {}),
     ("/keys", "POST"): lambda t, d: ("/keys", {"json": {"name": "x", "rights": "read", "domains": [d]}}),
     ("/keys/{key_id}", "DELETE"): lambda t, d: (f"/keys/{t.make_key(rights='read', domains=[d])[0]}", {}),
+    ("/upload-tokens", "POST"): lambda t, d: ("/upload-tokens", {"json": {"domain": d}}),
     ("/tasks", "GET"): lambda t, d: (f"/tasks?domain={d}", {}),
     ("/tasks", "POST"): lambda t, d: ("/tasks", {"json": [{"url": URL, "domain": d}]}),
     ("/tasks/summary", "GET"): lambda t, d: (f"/tasks/summary?domain={d}", {}),

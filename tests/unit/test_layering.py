@@ -19,6 +19,7 @@ WORDS = {
         "grants",
         "actor",
         "ledger",
+        "permits",
         "guard",
         "taskrecords",
         "presets",
@@ -33,7 +34,8 @@ WORDS = {
 USE_CASES = {
     *("service", "reading", "making", "bases", "writing"),
     *("quarantine", "upkeep", "diagnosis", "overview"),
-    *("keyring", "accounts", "tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
+    *("keyring", "uploadtokens", "accounts"),
+    *("tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
     "measuring",
 }
 
@@ -43,18 +45,20 @@ INSIDE = {
         "keycatalog",
         "auditcatalog",
         "usagecatalog",
+        "tokencatalog",
         "bookkeeping",
         "inventory",
         "taskcatalog",
         "taskcallbacks",
         "taskrows",
     },
-    "bookkeeping": {"catalog", "keycatalog", "auditcatalog", "usagecatalog"},
+    "bookkeeping": {"catalog", "keycatalog", "auditcatalog", "usagecatalog", "tokencatalog"},
     "database": {
         "catalog",
         "keycatalog",
         "auditcatalog",
         "usagecatalog",
+        "tokencatalog",
         "bookkeeping",
         "inventory",
         "taskcatalog",
@@ -80,7 +84,7 @@ INSIDE = {
 
 ADAPTERS = {"catalog", "storage", "cache", "probe", "render", "spool", "engines"}
 ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits", "keycatalog"}
-ADAPTERS |= {"auditcatalog", "usagecatalog", "inventory", "keylimits"}
+ADAPTERS |= {"auditcatalog", "usagecatalog", "inventory", "keylimits", "tokencatalog"}
 """What the use cases are made of; adapters do not know each other."""
 
 ENTRANCES = {"client": {"client"}, "commands": {"client", "commands"}}

@@ -1,0 +1,53 @@
+"""Upload tokens in the database: one claim of many, on MariaDB and SQLite alike."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from imagestore.catalog import Catalog
+from imagestore.permits import Permit
+from imagestore.tokencatalog import TokenCatalog
+from tests.mariadb import MariaDB
+
+DIGEST = "d" * 64
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def tokens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenCatalog]:
+    mariadb: MariaDB | None = request.getfixturevalue("mariadb") if request.param == "mariadb" else None
+    if mariadb is None:
+        yield from opened(f"sqlite:///{tmp_path}/tokens.db")
+        return
+    with mariadb.database() as name:
+        yield from opened(mariadb.url(name))
+
+
+def opened(url: str) -> Iterator[TokenCatalog]:
+    with closing(Catalog(url)) as catalog, closing(TokenCatalog(url, pool_size=16)) as tokens:
+        catalog.prepare()
+        yield tokens
+
+
+def test_one_of_many_claims_at_once_gets_the_token(tokens: TokenCatalog) -> None:
+    permit = Permit("cats", "tom", True, 100, frozenset(["png", "gif"]))
+    made = tokens.insert(DIGEST, "7", permit, datetime.now(UTC) + timedelta(hours=1))
+
+    with ThreadPoolExecutor(16) as threads:
+        claims = list(threads.map(lambda _: tokens.claim(DIGEST), range(64)))
+
+    (claimed,) = [claim for claim in claims if claim]
+    assert (claimed.id, claimed.key_id, claimed.permit) == (made.id, "7", permit)
+    tokens.release(made.id)
+    assert tokens.claim(DIGEST) is not None
+
+
+def test_tokens_whose_time_is_over_are_refused_and_swept(tokens: TokenCatalog) -> None:
+    tokens.insert(DIGEST, "7", Permit("cats"), datetime.now(UTC) - timedelta(seconds=1))
+
+    assert tokens.claim(DIGEST) is None
+    assert tokens.sweep(datetime.now(UTC)) == 1
+    assert tokens.sweep(datetime.now(UTC)) == 0
