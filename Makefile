@@ -8,7 +8,7 @@ UV := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-h
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test test-faults check format install lock clean packages-run packages-test \
-	up down logs key ps images test-stack
+	up down logs key ps images test-stack fuzz audit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,12 @@ test: packages-test .venv/.test .venv-swift/.test ## install what is missing and
 
 test-faults: packages-test .venv/.test .venv-swift/.test ## break every part of a stack under load (ROUNDS, ONLY, REPORT=1)
 	@FAULT_TESTS=1 ROUNDS="$(ROUNDS)" ONLY="$(ONLY)" REPORT="$(REPORT)" $(BIN)/python -m pytest tests/faults $(ARGS)
+
+fuzz: packages-test .venv/.test ## attack the parsers, the engines and the API for longer, with other bytes each time (FUZZ=50)
+	@FUZZ=$${FUZZ:-50} $(BIN)/python -m pytest tests/attack $(ARGS)
+
+audit: .venv/.test .venv-lock/.audit ## look for known holes in what is installed (needs the network)
+	@$(BIN)/python -m dev.audit .venv-lock/bin
 
 check: .venv/.test ## format, lint, types and the table of imports
 	@$(BIN)/ruff format --check .
@@ -88,4 +94,8 @@ packages-test:
 .venv-lock/.uv:
 	@$(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet uv
+	@touch $@
+
+.venv-lock/.audit: .venv-lock/.uv
+	@.venv-lock/bin/python -m pip install --quiet 'pip-audit>=2.10,<3'
 	@touch $@

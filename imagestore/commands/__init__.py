@@ -44,6 +44,7 @@ COMMANDS = {
     "doctor": Entry("doctor", "check everything that a server depends on, and say what to do"),
     "fsck": Entry("fsck", "compare rows and stored originals, and mend"),
     "gc": Entry("gc", "remove originals that no row needs"),
+    "migrate-storage": Entry("migrate_storage", "move originals to another store while servers run"),
     "completion": Entry("completion", "what a shell needs to complete commands and options"),
 }
 """In the order of the list. A module is imported when its command is called, so that the list and
