@@ -42,6 +42,12 @@ log = logging.getLogger(__name__)
 MAX_SPELLING_BYTES = 512
 """Longer ones are not taught; all parameters together take about 300."""
 
+MAX_SPELLINGS = 10_000
+"""Known at a time; together some megabytes. What is pushed out is taught again by its next request."""
+
+MAX_PICTURES_BYTES = 16 * 1024 * 1024
+"""Of one original's pictures together."""
+
 MAX_PICTURE_BYTES = 8 * 1024 * 1024
 """Larger pictures are not kept: they would push out thousands of small ones."""
 
@@ -64,13 +70,22 @@ class Cache:
     Args:
         url: `redis://`, `rediss://` or `unix://`.
         record_ttl_s, picture_ttl_s: life in Redis since the last write.
-        fields_max: pictures kept per original.
+        fields_max, bytes_max: pictures kept per original, and their bytes together.
+        spellings_max: ways of writing a rendition that are known at a time.
         timeout_s: for a connect and for each read. redis-py's own defaults are made for jobs: they
             made a hung Redis cost 58 s a call (measured with 8.1.0).
     """
 
     def __init__(
-        self, url: str, *, record_ttl_s: int, picture_ttl_s: int, fields_max: int, timeout_s: float = 0.3
+        self,
+        url: str,
+        *,
+        record_ttl_s: int,
+        picture_ttl_s: int,
+        fields_max: int,
+        bytes_max: int = MAX_PICTURES_BYTES,
+        spellings_max: int = MAX_SPELLINGS,
+        timeout_s: float = 0.3,
     ) -> None:
         self._redis = redis.Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
@@ -78,6 +93,8 @@ class Cache:
         self._record_ttl_s = record_ttl_s
         self._picture_ttl_s = picture_ttl_s
         self._fields_max = fields_max
+        self._bytes_max = bytes_max
+        self._spellings_max = spellings_max
         self._link = Breaker("cache")
         # A Redis at its memory bound refuses writes and still answers reads.
         self._writes = Breaker("room in the cache")
@@ -180,9 +197,10 @@ class Cache:
         return self._insist(image_id, rev, "gone", self._record_ttl_s)
 
     def keep(self, sha256: str, field: str, etag: str, picture: Picture) -> None:
-        """Keep a picture of up to 8 MiB; another one of that original makes room if there are too many."""
+        """Keep a picture of up to 8 MiB; others of that original make room for it."""
         if len(picture.body) <= MAX_PICTURE_BYTES:
-            arguments = [field, dump_picture(etag, picture), self._picture_ttl_s, self._fields_max]
+            value = dump_picture(etag, picture)
+            arguments = [field, value, self._picture_ttl_s, self._fields_max, self._bytes_max]
             self._tell(lambda: self._keep(keys=[f"picture:{sha256}"], args=arguments))
 
     def keep_base(self, sha256: str, etag: str, base: Picture | None) -> None:
@@ -206,10 +224,11 @@ class Cache:
         """
         if not _is_teachable(spelling, field):
             return
-        arguments = [f"{field}\n{watermark or ''}", recipe, self._picture_ttl_s]
+        lesson = f"{field}\n{watermark or ''}"
+        arguments = [spelling, lesson, recipe, self._picture_ttl_s, self._spellings_max]
 
         def teach() -> Any:
-            return self._tell(lambda: self._teach(keys=[f"spelling:{spelling}", "recipe"], args=arguments))
+            return self._tell(lambda: self._teach(keys=["spellings", "recipe"], args=arguments))
 
         if teach() == -1 and self.agree_on(recipe):
             teach()
@@ -223,8 +242,7 @@ class Cache:
         def agree() -> bool:
             # In one step: of many that agree at once, one forgets, before anything is taught anew.
             if self._redis.set("recipe", recipe, ex=self._picture_ttl_s, get=True) != recipe.encode():
-                for key in self._redis.scan_iter("spelling:*", count=1000):
-                    self._redis.unlink(key)
+                self._redis.unlink("spellings")
             return True
 
         return bool(self._tell(agree))
@@ -388,5 +406,7 @@ def _is_teachable(spelling: str, field: str) -> bool:
     # nginx looks at the Accept header only where it sees these letters.
     hides_auto = "format=auto" in field and "auto" not in spelling and "preset=" not in spelling
     # In `i%64=7` the API sees an id and nginx does not: it would add its own.
-    hides_names = any("%" in element.partition("=")[0] for element in spelling.split("&"))
-    return 0 < len(spelling.encode()) <= MAX_SPELLING_BYTES and not hides_auto and not hides_names
+    # An element without a name says nothing: there would be a new spelling for each more `&`.
+    names = [element.partition("=")[0] for element in spelling.split("&")]
+    hides_names = any("%" in name or not name for name in names)
+    return len(spelling.encode()) <= MAX_SPELLING_BYTES and not hides_auto and not hides_names

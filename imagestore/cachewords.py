@@ -6,7 +6,7 @@ sum:<md5 or sha256>     id, a hint: the record must still have that content
 key:<domain>/<dkey>     id, a hint: the record must still have that name
 picture:<sha256>        hash: field of the rendition, or `original` -> picture
 base:<sha256>           the base picture (bases.py), written like a picture; its ETag tells the recipe
-spelling:<raw query>    field, and on a second line the dkey of the watermark or nothing
+spellings               hash: raw query -> field, and on a second line the dkey of the watermark or nothing
 failure:<sha256>:<field>  why it could not be made, for some seconds
 lock:<sha256>:<field>   token of the one who makes it
 

@@ -85,6 +85,7 @@ class ImageStore:
             record_ttl_s=settings.record_ttl_s,
             picture_ttl_s=settings.cache_ttl_s,
             fields_max=settings.cache_fields_max,
+            bytes_max=settings.cache_pictures_max_bytes,
         )
         renderer = open_renderer(settings, for_one_job=for_one_job)
         reads = Reads(settings, catalog, storage, cache, renderer)

@@ -122,6 +122,8 @@ class Settings:
     it saves a third, at 8 two thirds of the time of a 300 px picture (docs/cache.md)."""
     cache_fields_max: int = 64
     """Pictures kept per original in Redis; one at random makes room for a new one."""
+    cache_pictures_max_bytes: int = 16 * MIB
+    """Bytes of them together, so that nobody who asks for all sizes of one fills Redis with it."""
     database_pool: int = 16
     """Database connections of one process at most."""
     public_max_age_s: int = 10
@@ -194,6 +196,9 @@ class Settings:
             ),
             base_min_pixels=reader.integer("BASE_MIN_PIXELS", 0, 10**9, cls.base_min_pixels),
             cache_fields_max=reader.integer("CACHE_FIELDS_MAX", 1, 10_000, cls.cache_fields_max),
+            cache_pictures_max_bytes=reader.integer(
+                "CACHE_PICTURES_MAX_BYTES", 8 * MIB, 2**40, cls.cache_pictures_max_bytes
+            ),
             database_pool=reader.integer("DATABASE_POOL", 1, 1000, cls.database_pool),
             public_max_age_s=reader.integer("PUBLIC_MAX_AGE_S", 0, 10**9, cls.public_max_age_s),
             cross_origin_resource_policy=reader.choice(

@@ -28,7 +28,7 @@ end
 
 -- The field of a spelling, with the identity that its watermark has now.
 local function field_of(spelling)
-    local lesson = call("GET", "spelling:" .. spelling)
+    local lesson = call("HGET", "spellings", spelling)
     if not lesson then
         return nil
     end

@@ -1,9 +1,26 @@
 #!lua
--- Keep one picture; pictures at random make room when there are too many of one original.
--- KEYS: the pictures of an original. ARGV: field, value, life in seconds, most fields.
-if redis.call("HEXISTS", KEYS[1], ARGV[1]) == 0 then
-    while redis.call("HLEN", KEYS[1]) >= tonumber(ARGV[4]) do
-        redis.call("HDEL", KEYS[1], redis.call("HRANDFIELD", KEYS[1]))
+-- Keep one picture; pictures at random make room when those of one original are too many or too much.
+-- KEYS: the pictures of an original. ARGV: field, value, life in seconds, most fields, most bytes.
+local room = tonumber(ARGV[5]) - #ARGV[2]
+local fields = redis.call("HKEYS", KEYS[1])
+local sizes, bytes, there = {}, 0, false
+for i, field in ipairs(fields) do
+    sizes[field] = redis.call("HSTRLEN", KEYS[1], field)
+    bytes = bytes + sizes[field]
+    there = there or field == ARGV[1]
+end
+if there then
+    bytes = bytes - sizes[ARGV[1]]
+end
+local count = #fields
+while count > 0 and (bytes > room or (not there and count >= tonumber(ARGV[4]))) do
+    local field = redis.call("HRANDFIELD", KEYS[1])
+    redis.call("HDEL", KEYS[1], field)
+    count = count - 1
+    if field == ARGV[1] then
+        there = false
+    else
+        bytes = bytes - sizes[field]
     end
 end
 redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])

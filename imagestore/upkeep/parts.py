@@ -63,6 +63,7 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
                     record_ttl_s=settings.record_ttl_s,
                     picture_ttl_s=settings.cache_ttl_s,
                     fields_max=settings.cache_fields_max,
+                    bytes_max=settings.cache_pictures_max_bytes,
                 )
             )
         )

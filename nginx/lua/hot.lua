@@ -9,6 +9,7 @@ local gate = require "gate"
 local meter = require "meter"
 local original = require "original"
 local question = require "question"
+local shares = require "shares"
 local urls = require "urls"
 
 local find, match, sub = string.find, string.match, string.sub
@@ -43,7 +44,10 @@ local function recall(identity)
 end
 
 local function remember(identity, picture)
-    pictures:set(identity, picture.content_type .. "\n" .. picture.etag .. "\n" .. picture.body)
+    local value = picture.content_type .. "\n" .. picture.etag .. "\n" .. picture.body
+    if shares.make_room(sub(identity, 1, 64), identity, #value) then
+        pictures:set(identity, value)
+    end
 end
 
 -- Once, in the master process.
@@ -56,6 +60,7 @@ function hot.configure(values)
     short_lived = "public, max-age=" .. values.max_age_s .. ", must-revalidate"
     -- A dictionary this small means that there shall be none.
     remembers_pictures = pictures:capacity() >= 1024 * 1024
+    shares.configure()
     original.configure(values.originals)
     gate.configure(values.signing)
     cache.configure(values.script)

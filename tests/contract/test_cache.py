@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from imagestore.cache import Cache, CachedPicture, Gone
+from imagestore.cache import MAX_PICTURES_BYTES, MAX_SPELLINGS, Cache, CachedPicture, Gone
 from imagestore.errors import (
     ImageInvalid,
     ImagestoreError,
@@ -73,8 +73,21 @@ def cache(server: Server, raw: redis.Redis) -> Iterator[Cache]:
     with_cache.close()
 
 
-def make_cache(port: int, *, fields_max: int = 64) -> Cache:
-    return Cache(f"redis://127.0.0.1:{port}/0", record_ttl_s=600, picture_ttl_s=3600, fields_max=fields_max)
+def make_cache(
+    port: int,
+    *,
+    fields_max: int = 64,
+    bytes_max: int = MAX_PICTURES_BYTES,
+    spellings_max: int = MAX_SPELLINGS,
+) -> Cache:
+    return Cache(
+        f"redis://127.0.0.1:{port}/0",
+        record_ttl_s=600,
+        picture_ttl_s=3600,
+        fields_max=fields_max,
+        bytes_max=bytes_max,
+        spellings_max=spellings_max,
+    )
 
 
 def at_rev(rev: int, **changes: object) -> ImageRecord:
@@ -226,6 +239,43 @@ def test_keeping_again_pushes_nothing_out(server: Server, raw: redis.Redis) -> N
     cache.close()
 
 
+def test_bytes_of_the_pictures_of_an_original_are_bounded(server: Server, raw: redis.Redis) -> None:
+    cache = make_cache(server.port, bytes_max=1_000_000)
+    body = bytes(300_000)
+
+    for width in (*range(10), 9, 9):
+        cache.keep(SHA, f"width={width}", '"e"', Picture("image/png", body))
+        assert cache.picture(SHA, f"width={width}") is not None
+
+    # Three of them, each with some bytes for its type and ETag.
+    assert raw.hlen(f"picture:{SHA}") == 3
+    cache.keep(SHA, "all", '"e"', Picture("image/png", bytes(2_000_000)))
+    assert raw.hkeys(f"picture:{SHA}") == [b"all"]
+    cache.close()
+
+
+def test_a_walk_over_all_sizes_and_spellings_leaves_other_pictures_alone(tmp_path: Path) -> None:
+    # Without its bounds the walk would leave 80 MB of pictures.
+    options = ("--maxmemory", "32mb", "--maxmemory-policy", "volatile-lfu", "--appendonly", "no")
+    with redis_server(tmp_path, *options) as small:
+        cache = make_cache(small.port, spellings_max=200)
+        others = [f"{number:02d}" * 32 for number in range(40)]
+        for other in others:
+            cache.keep(other, FIELD, '"e"', Picture("image/webp", bytes(100_000)))
+        cache.teach("w=300", FIELD, None, RECIPE)
+
+        for width in range(800):
+            cache.keep(SHA, f"width={width}", '"e"', Picture("image/webp", bytes(100_000)))
+            cache.teach(f"w={width}&q=" + "0" * 400, FIELD, None, RECIPE)
+
+        assert sum(cache.picture(other, FIELD) is not None for other in others) == len(others)
+        with redis.Redis(port=small.port) as raw:
+            assert raw.hlen(f"picture:{SHA}") <= 64
+            assert raw.hlen("spellings") == 200
+            assert raw.info("stats")["evicted_keys"] == 0
+        cache.close()
+
+
 def test_picture_over_8_mib_is_not_kept(cache: Cache) -> None:
     cache.keep(SHA, "just", '"e"', Picture("image/png", bytes(8 * 1024 * 1024)))
     cache.keep(SHA, "over", '"e"', Picture("image/png", bytes(8 * 1024 * 1024 + 1)))
@@ -259,7 +309,7 @@ def test_spelling_is_taught(
 ) -> None:
     cache.teach(spelling, field, watermark, RECIPE)
 
-    assert raw.get(f"spelling:{spelling}") == value
+    assert raw.hget("spellings", spelling) == value
 
 
 @pytest.mark.parametrize(
@@ -269,15 +319,17 @@ def test_spelling_is_taught(
         ("", "original"),
         ("format=%61uto", "format=auto-webp@r"),
         ("i%64=7&w=300", "width=300@r"),
+        ("w=300&", "width=300@r"),
+        ("&w=300", "width=300@r"),
     ],
-    ids=["long", "original", "hidden auto", "hidden name"],
+    ids=["long", "original", "hidden auto", "hidden name", "empty end", "empty start"],
 )
 def test_spelling_that_nginx_could_misread_is_not_taught(
     cache: Cache, raw: redis.Redis, spelling: str, field: str
 ) -> None:
     cache.teach(spelling, field, None, RECIPE)
 
-    assert raw.keys("spelling:*") == []
+    assert raw.exists("spellings") == 0
 
 
 # Failures.
@@ -561,11 +613,11 @@ def test_changed_settings_make_spellings_be_learnt_anew(cache: Cache, raw: redis
     cache.teach("preset=thumb", "width=300@old", None, "old")
 
     assert cache.agree_on("old")
-    kept = raw.exists("spelling:preset=thumb")
+    kept = raw.hexists("spellings", "preset=thumb")
     assert cache.agree_on("new")
 
     assert kept == 1
-    assert raw.exists("spelling:preset=thumb") == 0
+    assert raw.hexists("spellings", "preset=thumb") == 0
 
 
 def test_what_is_taught_before_any_process_agreed_is_kept_when_others_agree(
@@ -575,7 +627,7 @@ def test_what_is_taught_before_any_process_agreed_is_kept_when_others_agree(
 
     assert cache.agree_on(RECIPE)
 
-    assert raw.get("spelling:w=300") == f"{FIELD}\n".encode()
+    assert raw.hget("spellings", "w=300") == f"{FIELD}\n".encode()
 
 
 def test_a_process_with_older_settings_teaches_nothing(cache: Cache, raw: redis.Redis) -> None:
@@ -584,7 +636,7 @@ def test_a_process_with_older_settings_teaches_nothing(cache: Cache, raw: redis.
 
     cache.teach("preset=thumb", "width=300@old", None, "old")
 
-    assert raw.exists("spelling:preset=thumb") == 0
+    assert raw.hexists("spellings", "preset=thumb") == 0
 
 
 def test_teaching_keeps_the_recipe_alive(cache: Cache, raw: redis.Redis) -> None:

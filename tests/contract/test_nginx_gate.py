@@ -1,13 +1,15 @@
 """What nginx answers itself under the rules of domains: what it remembers of other rules does not count."""
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from imagestore.records import Picture
 from imagestore.signing import SigningKey, sign
-from tests.front import PICTURE, front
+from tests.front import PICTURE, RECIPE, RECORD, SHA, front
 from tests.nginx import nginx_server
 from tests.servers import wait_until
 
@@ -79,3 +81,31 @@ def test_thousands_of_signed_urls_are_judged_alike(tmp_path: Path) -> None:
             assert running.http.get(signed).status_code == 200
             if number % 50 == 0:
                 assert running.http.get(signed[:-1] + "~").status_code == 403
+
+
+def test_a_walk_over_all_sizes_of_one_picture_leaves_others_in_memory(tmp_path: Path) -> None:
+    # 200 sizes of 100 KB into a memory of 8 MB, of which a picture may have an eighth.
+    with front(tmp_path, PICTURE_MEMORY="8m", RECORD_MEMORY_S="600") as running:
+        others = [
+            dataclasses.replace(RECORD, id=number, dkey=f"{number}", sha256=f"{number}" * 32)
+            for number in range(10, 30)
+        ]
+        for other in others:
+            running.cache.publish(other)
+            running.cache.keep(other.sha256, "width=9@r", '"e"', Picture("image/webp", bytes(100_000)))
+        running.cache.teach("w=9", "width=9@r", None, RECIPE)
+        urls = [f"/image/read?w=9&id={other.id}" for other in others]
+        for url in urls * 2:
+            last = running.http.get(url)
+        assert last.headers["X-Cache"] == "memory"
+
+        for width in range(1000, 1200):
+            field = f"width={width}@r"
+            running.cache.keep(SHA, field, '"w"', Picture("image/webp", bytes(100_000)))
+            running.cache.teach(f"w={width}", field, None, RECIPE)
+            assert running.http.get(f"/image/read?w={width}&id=7").headers["X-Cache"] == "redis"
+
+        assert {running.http.get(url).headers["X-Cache"] for url in urls} == {"memory"}
+        # It has its own share: the last ones, and not the first ones.
+        newest = [running.http.get(f"/image/read?w={width}&id=7") for width in range(1195, 1200)]
+        assert {answer.headers["X-Cache"] for answer in newest} == {"memory"}
