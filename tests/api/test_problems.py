@@ -1,11 +1,15 @@
 """The table of problem types, walked through from outside: every line that a request can cause."""
 
+import httpx
 import pytest
 
 from api.errors import PROBLEMS
 from tests import pictures
 from tests.api.asking import assert_problem
 from tests.imagestack import ImageStack, image_stack
+from tests.servers import free_port
+
+INSIDE = ["127.0.0.1", "[::1]", "169.254.169.254", "10.0.0.1:8080", "2130706433", "[64:ff9b::7f00:1]"]
 
 
 @pytest.mark.parametrize(
@@ -204,3 +208,18 @@ def test_a_key_of_one_domain_writes_only_there(tmp_path_factory: pytest.TempPath
             stack.http.put(f"/v1/images/{dog['id']}", content=body, headers=limited),
         ):
             assert_problem(answer, 403, "forbidden")
+
+
+def test_urls_that_cannot_be_fetched(tmp_path_factory: pytest.TempPathFactory) -> None:
+    closed = free_port()
+    with image_stack(tmp_path_factory.mktemp("fetch"), FETCH_ALLOW=f"127.0.0.1:{closed}") as stack:
+
+        def fetch(url: str) -> httpx.Response:
+            return stack.writer.post("/image/download", json={"url": url, "mode": "sync"})
+
+        assert_problem(fetch(f"http://127.0.0.1:{closed}/a.jpg"), 422, "fetch-failed")
+        forbidden = [
+            assert_problem(fetch(f"http://{host}/"), 403, "fetch-target-forbidden") for host in INSIDE
+        ]
+        assert len({problem["detail"] for problem in forbidden}) == 1
+        assert_problem(fetch("http://user:word@example.com/"), 400, "invalid-url")
