@@ -10,7 +10,7 @@ from imagestore.signing import PARAMETERS
 Schema = Mapping[str, Any]
 
 ALWAYS = (
-    *("invalid-request", "request-timeout", "uri-too-long", "headers-too-large", "rate-limited"),
+    *("invalid-request", "uri-too-long", "headers-too-large", "rate-limited"),
     *("internal-error", "overloaded", "database-unavailable", "storage-unavailable"),
 )
 """Problems that any route may answer with."""
