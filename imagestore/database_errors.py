@@ -92,6 +92,7 @@ def _sqlite_meaning(error: sqlite3.Error) -> Meaning | None:
     primary = (code or 0) & 0xFF
     if primary == sqlite3.SQLITE_FULL:
         return InsufficientStorage, "the database has no space left"
-    if primary in _SQLITE_AWAY:
+    # As 1146 of the others; the code alone (SQLITE_ERROR) may be any fault of a statement.
+    if primary in _SQLITE_AWAY or str(error).startswith("no such table:"):
         return DatabaseUnavailable, "the database does not answer"
     return None
