@@ -1,7 +1,6 @@
 """What every change of an image writes beside it, in the same transaction: the domain's usage, held
 against its quota, and an entry of the audit log. Only the catalogs use this."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import peewee
@@ -10,7 +9,7 @@ from imagestore.actor import actor
 from imagestore.database import Connection
 from imagestore.errors import QuotaExceeded
 from imagestore.ledger import Action, Quota
-from imagestore.models import AuditLog, DomainUsage
+from imagestore.models import AuditLog, DomainUsage, moment
 from imagestore.records import ImageRecord
 
 
@@ -94,12 +93,6 @@ def room(database: Connection, quota: Quota, domain: str, size: int) -> bool:
 def open_account(database: Connection, domain: str) -> None:
     """Make the domain's row of usage, if there is none."""
     DomainUsage.insert(domain=domain, images=0, bytes=0).on_conflict_ignore().execute(database)
-
-
-def moment() -> datetime:
-    """Now, in whole milliseconds."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _fits(column: Any, more: int, own: Any, otherwise: int | None) -> Any:

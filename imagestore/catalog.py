@@ -8,16 +8,24 @@ disk full.
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from imagestore.bookkeeping import NoAccount, charge, enter, open_account, room
 from imagestore.database import Connection, Database
-from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
+from imagestore.errors import KeyConflict
+from imagestore.imagerows import (
+    described,
+    end_of_prefix,
+    locked,
+    note_debt,
+    record_of,
+    select_images,
+    values_of,
+)
 from imagestore.ledger import UNLIMITED, Action, Quota
 from imagestore.migrations import MIGRATIONS, bring_up_to_date, still_to_apply
-from imagestore.models import CacheDebt, ImageInfo, create_tables
+from imagestore.models import CacheDebt, ImageInfo, create_tables, moment
 from imagestore.records import Content, Facts, ImageRecord
 
 SCHEMA = Path(__file__).resolve().parent.parent / "db" / "schema.sql"
@@ -107,18 +115,18 @@ class Catalog:
             KeyConflict: the name is taken.
             QuotaExceeded: the domain's quota is used up.
         """
-        now = _now()
+        now = moment()
         record = ImageRecord(
             id=0,
             rev=1,
             domain=domain,
             dkey=dkey,
-            **_described(content, facts, image_metadata),
+            **described(content, facts, image_metadata),
             user_metadata=user_metadata,
             create_time=now,
             update_time=now,
         )
-        query = ImageInfo.insert({**_values(record), ImageInfo.content_time: now})
+        query = ImageInfo.insert({**values_of(record), ImageInfo.content_time: now})
 
         def work(database: Connection) -> ImageRecord:
             new = dataclasses.replace(record, id=int(query.clone().execute(database)))
@@ -162,7 +170,7 @@ class Catalog:
         """
         where = ImageInfo.domain == domain
         if prefix:
-            where &= (ImageInfo.dkey >= prefix) & (ImageInfo.dkey < _end_of_prefix(prefix))
+            where &= (ImageInfo.dkey >= prefix) & (ImageInfo.dkey < end_of_prefix(prefix))
         if after is not None:
             where &= ImageInfo.dkey > after
         return self._rows(where, order=(ImageInfo.domain, ImageInfo.dkey), limit=limit)
@@ -187,7 +195,7 @@ class Catalog:
             PreconditionFailed: the row is not at `expected_rev`.
             QuotaExceeded: the domain's quota has no room for larger bytes.
         """
-        changes = _described(content, facts, image_metadata)
+        changes = described(content, facts, image_metadata)
         if user_metadata is not None:
             changes["user_metadata"] = user_metadata
         return self._change(image_id, changes, expected_rev, owe)
@@ -207,10 +215,10 @@ class Catalog:
         """Remove the row and give it as it was; raises and owes as `replace` does, for rev + 1."""
 
         def work(database: Connection) -> ImageRecord:
-            record = _locked(database, image_id, expected_rev)
+            record = locked(database, image_id, expected_rev)
             ImageInfo.delete().where(ImageInfo.id == image_id).execute(database)
             if owe:
-                _owe(database, image_id, record.rev + 1)
+                note_debt(database, image_id, record.rev + 1)
             self._book(database, "delete", record, None)
             return record
 
@@ -253,14 +261,14 @@ class Catalog:
         self, image_id: int, changes: Mapping[str, Any], expected_rev: int | None, owe: bool
     ) -> ImageRecord:
         def work(database: Connection) -> ImageRecord:
-            old = _locked(database, image_id, expected_rev)
-            new = dataclasses.replace(old, rev=old.rev + 1, update_time=_now(), **changes)
-            values = _values(new)
+            old = locked(database, image_id, expected_rev)
+            new = dataclasses.replace(old, rev=old.rev + 1, update_time=moment(), **changes)
+            values = values_of(new)
             if new.sha256 != old.sha256:
                 values[ImageInfo.content_time] = new.update_time
             ImageInfo.update(values).where(ImageInfo.id == image_id).execute(database)
             if owe:
-                _owe(database, image_id, new.rev)
+                note_debt(database, image_id, new.rev)
             self._book(database, "edit" if new.sha256 == old.sha256 else "replace", old, new)
             return new
 
@@ -284,69 +292,8 @@ class Catalog:
         return next(iter(self._rows(where, order=order, limit=1)), None)
 
     def _rows(self, where: Any, *, order: Iterable[Any], limit: int) -> list[ImageRecord]:
-        query = _select().where(where).order_by(*order).limit(limit)
-        return [_record(row) for row in self._all(query)]
+        query = select_images().where(where).order_by(*order).limit(limit)
+        return [record_of(row) for row in self._all(query)]
 
     def _all(self, query: Any) -> list[Any]:
         return self._database.read(lambda database: list(query.execute(database)))
-
-
-_FIELDS = {getattr(ImageInfo, field.name): field.name for field in dataclasses.fields(ImageRecord)}
-"""Column -> the record's field of the same name; `content_time` is the catalog's own business."""
-
-
-def _select() -> Any:
-    return ImageInfo.select(*_FIELDS).dicts()
-
-
-def _record(row: Mapping[str, Any]) -> ImageRecord:
-    return ImageRecord(**row)
-
-
-def _values(record: ImageRecord) -> dict[Any, Any]:
-    return {column: getattr(record, name) for column, name in _FIELDS.items() if name != "id"}
-
-
-def _described(content: Content, facts: Facts, image_metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that follow from the bytes."""
-    return {
-        "sha256": content.sha256,
-        "md5sum": content.md5sum,
-        "size": content.size,
-        "format": facts.format,
-        "width": facts.width,
-        "height": facts.height,
-        "image_metadata": image_metadata,
-    }
-
-
-def _locked(database: Connection, image_id: int, expected_rev: int | None) -> ImageRecord:
-    """The row, which nobody else can change before the transaction ends.
-
-    SQLite has no FOR UPDATE and needs none: its transactions here start with the write lock.
-    """
-    query = _select().where(ImageInfo.id == image_id)
-    rows = list((query.for_update() if database.for_update else query).execute(database))
-    if not rows:
-        raise ImageNotFound(f"there is no image {image_id}")
-    record = _record(rows[0])
-    if expected_rev not in (None, record.rev):
-        raise PreconditionFailed(f"image {image_id} is at revision {record.rev}, expected {expected_rev}")
-    return record
-
-
-def _owe(database: Connection, image_id: int, rev: int) -> None:
-    debt = CacheDebt.insert(image_id=image_id, rev=rev, create_time=_now())
-    debt.on_conflict("REPLACE").execute(database)
-
-
-def _end_of_prefix(prefix: str) -> bytes:
-    """The first bytes after all that start with `prefix`; no UTF-8 form ends in 0xff (RFC 3629 §1)."""
-    form = prefix.encode()
-    return form[:-1] + bytes([form[-1] + 1])
-
-
-def _now() -> datetime:
-    """Now, in whole milliseconds, as the database gives it back."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -4,11 +4,11 @@ makes the table. Raises as `Catalog` does."""
 from datetime import datetime, timedelta
 from typing import Any
 
-from imagestore.bookkeeping import moment, note
+from imagestore.bookkeeping import note
 from imagestore.database import Connection, Database
 from imagestore.errors import NotFound
 from imagestore.grants import KeyRecord, Right
-from imagestore.models import ApiKey, UploadToken
+from imagestore.models import ApiKey, UploadToken, moment
 
 _COLUMNS = (
     *(ApiKey.id, ApiKey.name, ApiKey.rights, ApiKey.domains),

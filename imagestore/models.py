@@ -74,6 +74,12 @@ class UtcField(peewee.AnyField):
         return moment.replace(tzinfo=UTC)
 
 
+def moment() -> datetime:
+    """Now, in whole milliseconds, as the database gives it back."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 class IdField(peewee.BigAutoField):
     """A number that the database gives and never gives again, also after the newest row is gone."""
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from imagestore.database import Connection, Database
-from imagestore.models import ImageTask
+from imagestore.models import ImageTask, moment
 from imagestore.taskrecords import Ended, TaskRecord
-from imagestore.taskrows import TaskTable, moment
+from imagestore.taskrows import TaskTable
 
 
 class CallbackStates(TaskTable):

@@ -15,7 +15,7 @@ import peewee
 
 from imagestore.database import Connection, Database
 from imagestore.errors import KeyConflict, TaskNotFound
-from imagestore.models import ImageTask
+from imagestore.models import ImageTask, moment
 from imagestore.taskcallbacks import CallbackStates
 from imagestore.taskrecords import Again, Ended, Kind, NewTask, TaskRecord
 from imagestore.taskrows import (
@@ -26,7 +26,6 @@ from imagestore.taskrows import (
     flag_ext,
     held,
     md5_of,
-    moment,
     new_values,
     start_over,
 )

@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from imagestore.actor import actor
 from imagestore.database import Database
-from imagestore.models import ImageTask
+from imagestore.models import ImageTask, moment
 from imagestore.taskrecords import Again, Callback, Ended, Fetch, Flag, NewTask, TaskRecord
 
 
@@ -138,9 +138,3 @@ def cut(text: str | None, length: int) -> str | None:
 def md5_of(url: str) -> str:
     """The form of a URL that an index can hold."""
     return hashlib.md5(url.encode(), usedforsecurity=False).hexdigest()
-
-
-def moment() -> datetime:
-    """Now, in whole milliseconds, as the database gives it back."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

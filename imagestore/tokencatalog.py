@@ -4,9 +4,9 @@
 from datetime import datetime
 from typing import Any
 
-from imagestore.bookkeeping import moment
 from imagestore.database import Connection, Database
 from imagestore.models import UploadToken as Row
+from imagestore.models import moment
 from imagestore.permits import Permit, UploadToken
 
 TRIES = 10

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from imagestore.actor import Actor, acting_as
 from imagestore.client import Client
 from imagestore.commands.output import Output
 from imagestore.commands.surroundings import SERVER, surroundings
@@ -65,7 +66,8 @@ def opens_store(function: Function) -> Function:
         logging.basicConfig(
             stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s"
         )
-        return function(settings=find_settings(data_dir), out=Output(as_json), **rest)
+        with acting_as(Actor("command")):
+            return function(settings=find_settings(data_dir), out=Output(as_json), **rest)
 
     return run
 

@@ -43,6 +43,7 @@ def test_changes_are_listed_the_newest_first(folder: Path, capsys: pytest.Captur
     entries = run(capsys, folder, "audit", "--domain", "cats")
 
     assert [entry["action"] for entry in entries] == ["quota", "create"]
+    assert [entry["key_id"] for entry in entries] == ["command", None]
     assert entries[0]["detail"] == "max_images=7 max_bytes=None"
 
 

@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import peewee
@@ -19,9 +18,6 @@ from tests.servers import program
 NAMES = [*(model._meta.table_name for model in TABLES), HISTORY]
 
 
-FIRST_VERSION = Path(__file__).parent / "first_version.sql"
-
-
 @pytest.fixture
 def database(mariadb: MariaDB) -> Iterator[str]:
     with mariadb.database() as name:
@@ -34,14 +30,6 @@ def loaded(mariadb: MariaDB, database: str) -> str:
     with closing(Catalog(mariadb.url(database))) as catalog:
         catalog.prepare()
     return database
-
-
-@pytest.fixture
-def loaded_anew(mariadb: MariaDB) -> Iterator[str]:
-    """Another database with the tables of schema.sql."""
-    with mariadb.database() as name, closing(Catalog(mariadb.url(name))) as catalog:
-        catalog.prepare()
-        yield name
 
 
 @pytest.fixture
@@ -108,20 +96,3 @@ def test_schema_loads_through_the_mysql_client_twice(mariadb: MariaDB, database:
             subprocess.run([*client, "--user=root", database], stdin=script, check=True)
 
     assert len(columns(mariadb, database)) > 0
-
-
-def test_first_version_is_brought_up_to_what_a_new_database_has(
-    mariadb: MariaDB, database: str, loaded_anew: str
-) -> None:
-    client = [program("mariadb"), "--no-defaults", "--host=127.0.0.1", f"--port={mariadb.server.port}"]
-    with FIRST_VERSION.open("rb") as script:
-        subprocess.run([*client, "--user=root", database], stdin=script, check=True)
-    with closing(Catalog(mariadb.url(database))) as catalog:
-        catalog.prepare()
-
-    # A column that came later stands at the end of its table.
-    upgraded, new = (
-        {(row[0], *row[2:]) for row in columns(mariadb, name)} for name in (database, loaded_anew)
-    )
-    assert upgraded == new
-    assert indexes(mariadb, database) == indexes(mariadb, loaded_anew)

@@ -1,7 +1,7 @@
 """A database of the first version, with rows in it, becomes one of this version: the same tables as a
 new one has, and everything that was there.
 
-`tests/schemas/before_keys.*.sql` are the tables before the first migration, as that version made them.
+`first_version.*sql` are its tables as it made them; they stay as they are.
 """
 
 import sqlite3
@@ -17,9 +17,8 @@ from imagestore.taskcatalog import TaskCatalog
 from imagestore.usagecatalog import UsageCatalog
 from tests.contract.test_schema import columns, indexes
 from tests.mariadb import MariaDB
-from tests.servers import ROOT
 
-OLD = ROOT / "tests" / "schemas"
+FIRST = Path(__file__).parent
 
 # Domains and dkeys as their bytes: cats/tom, cats/kit, dogs/rex.
 NOW = "'2026-01-02 03:04:05.678'"
@@ -82,7 +81,7 @@ def check_rows(url: str) -> None:
 def test_an_old_sqlite_database_is_brought_up_to_date(tmp_path: Path) -> None:
     old, new = tmp_path / "old.db", tmp_path / "new.db"
     with closing(sqlite3.connect(old)) as database:
-        database.executescript((OLD / "before_keys.sqlite.sql").read_text())
+        database.executescript((FIRST / "first_version.sqlite.sql").read_text())
         database.execute(IMAGES)
         database.execute(TASK)
         database.commit()
@@ -96,7 +95,7 @@ def test_an_old_sqlite_database_is_brought_up_to_date(tmp_path: Path) -> None:
 
 def test_an_old_mariadb_database_is_brought_up_to_date(mariadb: MariaDB) -> None:
     with mariadb.database() as old, mariadb.database() as new:
-        for statement in filter(str.strip, (OLD / "before_keys.mysql.sql").read_text().split(";\n")):
+        for statement in filter(str.strip, (FIRST / "first_version.sql").read_text().split(";\n")):
             mariadb.execute(statement, database=old)
         mariadb.execute(IMAGES, database=old)
         mariadb.execute(TASK, database=old)
