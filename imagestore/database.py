@@ -137,6 +137,31 @@ class Database:
         finally:
             patient.close_all()
 
+    def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which only reads, on a connection that sees one moment of the database, for as
+        long as it takes; nobody has to wait for it.
+
+        Raises:
+            DatabaseUnavailable: no connection or no answer in time.
+        """
+        self.read(lambda database: database.execute_sql("SELECT 1").fetchone())
+        patient = self._make_patient()
+        try:
+            with translated(), patient.connection_context():
+                if self.is_sqlite:
+                    # The first look decides which moment it is (sqlite.org/isolation.html).
+                    patient.execute_sql("BEGIN DEFERRED")
+                    patient.execute_sql("SELECT COUNT(*) FROM sqlite_master").fetchone()
+                else:
+                    patient.execute_sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    patient.execute_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+                try:
+                    return work(patient)
+                finally:
+                    patient.execute_sql("ROLLBACK")
+        finally:
+            patient.close_all()
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.close_all()

@@ -44,6 +44,8 @@ COMMANDS = {
     "doctor": Entry("doctor", "check everything that a server depends on, and say what to do"),
     "fsck": Entry("fsck", "compare rows and stored originals, and mend"),
     "gc": Entry("gc", "remove originals that no row needs"),
+    "backup": Entry("backup", "database, originals and secrets into a folder"),
+    "restore": Entry("restore", "a backup into an empty image store"),
     "migrate-storage": Entry("migrate_storage", "move originals to another store while servers run"),
     "completion": Entry("completion", "what a shell needs to complete commands and options"),
 }

@@ -7,7 +7,7 @@ cut off goes on where it was.
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +74,11 @@ class Mover:
     def _carry_out(self, wishes: Iterable[Moved]) -> Iterator[list[Moved]]:
         with ThreadPoolExecutor(self._copiers, thread_name_prefix="mover") as copiers:
             for batch in batched(wishes, BATCH):
-                yield list(copiers.map(self._copy, batch))
+                # One that is wished for twice is copied once.
+                each = {wish.sha256: wish for wish in reversed(batch)}
+                first = copiers.map(self._copy, each.values())
+                again = [replace(wish, outcome="present") for wish in batch if each[wish.sha256] is not wish]
+                yield [*first, *again]
 
     def _copy(self, wish: Moved) -> Moved:
         if wish.outcome == "present":

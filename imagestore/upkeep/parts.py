@@ -9,6 +9,7 @@ from imagestore.inventory import Inventory
 from imagestore.settings import Settings
 from imagestore.spool import Spool
 from imagestore.storage import Storage, open_storage, open_storages
+from imagestore.tabledump import Tables
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.upkeep.collecting import Collector
 from imagestore.upkeep.healing import Healer
@@ -68,6 +69,13 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
             )
         )
         yield Parts(settings, inventory, tasks, storage, cache, Spool(settings.spool_dir))
+
+
+@contextlib.contextmanager
+def open_tables(settings: Settings) -> Iterator[Tables]:
+    """All rows of the database, closed after the block."""
+    with contextlib.closing(Tables(settings.database_url)) as tables:
+        yield tables
 
 
 @contextlib.contextmanager

@@ -49,6 +49,7 @@ INSIDE = {
         "tokencatalog",
         "bookkeeping",
         "inventory",
+        "tabledump",
         "taskcatalog",
         "taskcallbacks",
         "taskrows",
@@ -63,6 +64,7 @@ INSIDE = {
         "tokencatalog",
         "bookkeeping",
         "inventory",
+        "tabledump",
         "taskcatalog",
         "taskcallbacks",
         "taskrows",
@@ -87,7 +89,7 @@ INSIDE = {
 
 ADAPTERS = {"catalog", "storage", "cache", "probe", "render", "spool", "engines"}
 ADAPTERS |= {"download", "callbacks", "taskcatalog", "jobqueue", "hostlimits", "keycatalog"}
-ADAPTERS |= {"auditcatalog", "usagecatalog", "inventory", "keylimits", "tokencatalog"}
+ADAPTERS |= {"auditcatalog", "usagecatalog", "inventory", "tabledump", "keylimits", "tokencatalog"}
 """What the use cases are made of; adapters do not know each other."""
 
 ENTRANCES = {"client": {"client"}, "commands": {"client", "commands"}}
