@@ -22,7 +22,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid-key": (400, "The domain or the dkey is not valid"),
     "invalid-url": (400, "The URL is not valid"),
     "unauthenticated": (401, "An API key is needed"),
-    "forbidden": (403, "The API key does not allow this"),
+    "forbidden": (403, "This is not allowed"),
     "signature-invalid": (403, "The URL is not signed, or not rightly"),
     "signature-expired": (403, "The URL's time is over"),
     "fetch-target-forbidden": (403, "The URL leads where this server may not go"),

@@ -41,10 +41,13 @@ class ImageRead:
         image_id, digest = parameters.pop("id", None), parameters.pop("sum", None)
         download = _file_name(parameters.pop("download", None))
         accept = req.get_header("Accept") or ""
+        is_preset = parameters.keys() == {"preset"}
         parameters = dict(self._store.settings.presets.resolve(parameters))
         rendition = Rendition.from_parameters(parameters).negotiated(accept)
         record = find(self._store, image_id, digest)
-        admission = admit(self._store, req, record.domain)
+        rule = self._store.settings.variants.of(record.domain)
+        needs_signature = rule.kind == "signed" and not (rendition.is_original or is_preset)
+        admission = admit(self._store, req, record.domain, always=needs_signature)
         wanted = self._store.reads.wanted(record, rendition)
         # A watermark may be replaced, whatever it lies on.
         lasts = digest is not None and rendition.watermark is None

@@ -33,6 +33,7 @@ DEFAULTS: Mapping[str, str] = {
     "PUBLIC_MAX_AGE_S": "10",
     "CROSS_ORIGIN_RESOURCE_POLICY": "cross-origin",
     "SIGNING": "",
+    "VARIANTS": "",
     # Wildcards that match no file are no error.
     "MORE_ROUTES": "/nonexistent/*.conf",
     "MORE_SERVERS": "/nonexistent/*.conf",
@@ -122,6 +123,7 @@ def write(
             "PUBLIC_MAX_AGE_S": str(settings.public_max_age_s),
             "CROSS_ORIGIN_RESOURCE_POLICY": settings.cross_origin_resource_policy,
             "SIGNING": settings.signing.modes.text,
+            "VARIANTS": settings.variants.text,
             "MORE_ROUTES": str(routes),
             **own_values(env),
         },

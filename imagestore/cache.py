@@ -214,18 +214,21 @@ class Cache:
         """Whether the caller may make the base picture: nobody else does while the block runs."""
         return self._leases.hold_if_free(f"lock:{sha256}:base")
 
-    def teach(self, spelling: str, field: str, watermark: str | None, recipe: str) -> None:
+    def teach(
+        self, spelling: str, field: str, watermark: str | None, recipe: str, *, domain: str | None = None
+    ) -> None:
         """Let nginx know which field a spelling of rendition parameters means.
 
         `spelling` is as `imagestore.spelling` cuts it. `field` is without the identity of the watermark,
         and `watermark` the dkey of the one that the spelling names. A spelling over 512 bytes, or one
         that nginx could not tell from another wish, is not taught; nor is anything while a process with
-        another `recipe` was the last to call `agree_on`.
+        another `recipe` was the last to call `agree_on`. With a `domain` it is meant there alone.
         """
         if not _is_teachable(spelling, field):
             return
         lesson = f"{field}\n{watermark or ''}"
-        arguments = [spelling, lesson, recipe, self._picture_ttl_s, self._spellings_max]
+        name = f"{domain}/{spelling}" if domain else spelling
+        arguments = [name, lesson, recipe, self._picture_ttl_s, self._spellings_max]
 
         def teach() -> Any:
             return self._tell(lambda: self._teach(keys=["spellings", "recipe"], args=arguments))
@@ -406,7 +409,8 @@ def _is_teachable(spelling: str, field: str) -> bool:
     # nginx looks at the Accept header only where it sees these letters.
     hides_auto = "format=auto" in field and "auto" not in spelling and "preset=" not in spelling
     # In `i%64=7` the API sees an id and nginx does not: it would add its own.
-    # An element without a name says nothing: there would be a new spelling for each more `&`.
+    # An element without a name (the last one may be followed by the class) says nothing: there would be
+    # a new spelling for each more `&`.
     names = [element.partition("=")[0] for element in spelling.split("&")]
-    hides_names = any("%" in name or not name for name in names)
+    hides_names = any("%" in name or name.startswith("|") or not name for name in names)
     return len(spelling.encode()) <= MAX_SPELLING_BYTES and not hides_auto and not hides_names

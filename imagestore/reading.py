@@ -33,8 +33,11 @@ class Reads:
         self._cache = cache
         self._recipe = recipe(settings.image_engine, settings.encoding)
         self._maker = Maker(settings, self._recipe, storage, cache, renderer)
-        # What a spelling means depends on the presets too.
-        self._lessons = f"{self._recipe} {sorted(settings.presets.parameters.items())}"
+        self._presets = frozenset(settings.presets.renditions)
+        # What a spelling means depends on these too.
+        self._lessons = (
+            f"{self._recipe} {sorted(settings.presets.parameters.items())} {settings.variants.text}"
+        )
 
     def agree_with_cache(self) -> bool:
         """Let the cache forget what spellings meant under other settings; False when it is away."""
@@ -84,9 +87,13 @@ class Reads:
     def wanted(self, record: ImageRecord, rendition: Rendition) -> Wanted:
         """The picture that an image and a rendition make together; costs nothing but the mark's record.
 
+        What the domain's rule (`variants`) makes of the rendition is what is wanted.
+
         Raises:
             ImageNotFound: the watermark that the rendition names does not exist.
+            Forbidden: the domain does not give that rendition.
         """
+        rendition = self._settings.variants.of(record.domain).settle(rendition, self._presets)
         mark = self.by_name(WATERMARK_DOMAIN, rendition.watermark) if rendition.watermark else None
         field = cache_field(rendition, self._recipe, mark_identity(mark) if mark else "")
         return Wanted(record, rendition, mark, field, picture_etag(record.sha256, field))
@@ -107,7 +114,10 @@ class Reads:
         )
         if spelling:
             field = cache_field(wanted.rendition, self._recipe)
-            self._cache.teach(spelling, field, wanted.rendition.watermark, self._lessons)
+            domain = wanted.record.domain
+            # Where a domain has a rule of its own it may mean something else there than elsewhere.
+            own = domain if domain in self._settings.variants.named else None
+            self._cache.teach(spelling, field, wanted.rendition.watermark, self._lessons, domain=own)
         return found
 
     def keep_all(self, wanted: Sequence[Wanted]) -> Sequence[ImagestoreError | None]:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imagestore.domainrules import DomainRules
 from imagestore.environment import Environment
 from imagestore.errors import InvalidKey
 from imagestore.ledger import UNLIMITED, Quota
 from imagestore.names import check_domain
 from imagestore.presets import Presets
 from imagestore.signing import Signing
+from imagestore.variants import Variants
 
 MIB = 1024 * 1024
 
@@ -161,6 +163,8 @@ class Settings:
     presets: Presets = field(default_factory=lambda: Presets({}))
     signing: Signing = field(default_factory=Signing)
     """Which domains give pictures by signed URLs only."""
+    variants: DomainRules[Variants] = field(default_factory=lambda: DomainRules(Variants(), {}))
+    """Which renditions of a domain's pictures can be had."""
 
     @property
     def spool_dir(self) -> Path:
@@ -222,7 +226,10 @@ class Settings:
             upkeep=reader.upkeep(),
             presets=reader.presets(),
             signing=reader.signing(),
+            variants=reader.variants(),
         )
+        if not settings.signing.keys and any(rule.kind == "signed" for rule in settings.variants.all):
+            reader.faults.append("VARIANTS has a rule 'signed', but SIGNING_KEYS has no key")
         if reader.faults:
             raise InvalidSettings("\n".join(reader.faults))
         return settings
@@ -325,6 +332,13 @@ class _Reader(Environment):
         except ValueError as error:
             self.faults.append(f"SIGNING or SIGNING_KEYS: {error}")
             return Signing()
+
+    def variants(self) -> DomainRules[Variants]:
+        try:
+            return DomainRules.parse(self.text("VARIANTS", ""), Variants.parse, Variants())
+        except ValueError as error:
+            self.faults.append(f"VARIANTS: {error}")
+            return DomainRules(Variants(), {})
 
     def limits(self) -> Limits:
         default = Limits()

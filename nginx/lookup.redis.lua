@@ -2,7 +2,8 @@
 -- From a question to a picture in one round trip; runs inside Redis (imagestore/cachewords.py has the keys).
 --
 -- ARGV: kind (id, sum or key), value, spelling of the rendition ("" is the original), and the
--- identity of a picture whose bytes the asker has, or fetches in the same round trip ("" is none).
+-- identity of a picture whose bytes the asker has, or fetches in the same round trip ("" is none), and
+-- the domains in which spellings have a meaning of their own, each between blanks.
 -- Gives nothing when only the API can tell, else the picture's identity, and its bytes unless the
 -- asker has them or they are not in Redis. An identity ends in the image's domain, whose rules the
 -- asker knows.
@@ -52,7 +53,8 @@ if spelling == "" then
     local facts = call("HMGET", record, "size", "type")
     identity = sha256 .. "/original " .. facts[1] .. " " .. facts[2] .. " " .. domain
 else
-    field = field_of(spelling)
+    local is_own = string.find(ARGV[5], " " .. domain .. " ", 1, true)
+    field = field_of(is_own and domain .. "/" .. spelling or spelling)
     if not field then
         return false
     end

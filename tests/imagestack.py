@@ -95,6 +95,7 @@ def image_stack(folder: Path, **env: str) -> Iterator[ImageStack]:
                 originals=data / "originals" if local else None,
                 signing_keys=settings.get("SIGNING_KEYS", ""),
                 SIGNING=settings.get("SIGNING", ""),
+                VARIANTS=settings.get("VARIANTS", ""),
             )
         )
         address = f"http://127.0.0.1:{nginx.port}"

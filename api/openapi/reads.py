@@ -52,7 +52,7 @@ PATHS: dict[str, Any] = {
             "with any parameter of a rendition it is one.",
             parameters=[*refs("parameters", "id", "sum"), *_rendition(), *_CONDITIONS],
             answers=_ANSWERS,
-            problems=(*_PROBLEMS, "image-invalid", "image-too-complex", "processing-timeout"),
+            problems=(*_PROBLEMS, "forbidden", "image-invalid", "image-too-complex", "processing-timeout"),
         )
     ),
     "/{domain}/{dkey}": with_head(

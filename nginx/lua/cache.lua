@@ -12,7 +12,7 @@ local PAUSE_S = 1
 
 local breaker = ngx.shared.breaker
 local address
-local script, digest
+local script, digest, own_spellings
 
 local function redis_url()
     local path = os.getenv("REDIS_URL_FILE")
@@ -31,8 +31,10 @@ local function hex(text)
     end))
 end
 
--- Once, in the master process, before there are workers.
-function cache.configure(script_path)
+-- Once, in the master process, before there are workers. `domains` with spellings of their own are each
+-- between blanks.
+function cache.configure(script_path, domains)
+    own_spellings = domains
     address = redis.parse_url(redis_url())
     if not address then
         ngx.log(ngx.ERR, "REDIS_URL is missing or not redis:// or unix://: pictures are not answered from Redis")
@@ -114,7 +116,7 @@ local function request_of(question, known, expected)
     if question.request and question.known == known and question.expected == expected then
         return question.request
     end
-    local request = command("EVALSHA", digest, "0", question.kind, question.value, question.spelling, expected or known)
+    local request = command("EVALSHA", digest, "0", question.kind, question.value, question.spelling, expected or known, own_spellings)
     if expected then
         local sha256, field = match(expected, "^(%x+)/([^ ]+)")
         request = request .. command("HGET", "picture:" .. sha256, field)
@@ -132,7 +134,7 @@ local function ask(socket, question, known, expected)
         identity, picture = run(socket, request)
     end
     if identity == nil and is_unknown_script(picture) then
-        return run(socket, command("EVAL", script, "0", question.kind, question.value, question.spelling, known))
+        return run(socket, command("EVAL", script, "0", question.kind, question.value, question.spelling, known, own_spellings))
     end
     return identity, picture
 end

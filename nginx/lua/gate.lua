@@ -14,6 +14,7 @@ gate.OPEN, gate.SIGNED, gate.WATCHED = 0, 2, 4
 local OF_MODE = { off = gate.OPEN, enforce = gate.SIGNED, report = gate.WATCHED }
 
 local modes, other_mode = {}, "off"
+local variants, other_variants = {}, "any"
 
 -- Changes with the rules, so that what was remembered under others is not believed: the memory of
 -- nginx outlives a reload. A multiple of 8, so that the flags of a pointer have room below it.
@@ -33,23 +34,47 @@ local function keys_of_environment()
     return keys or ""
 end
 
--- Once, in the master process.
-function gate.configure(signing)
-    modes, other_mode = rules.parse(signing, "off")
-    local demands = { OF_MODE[other_mode] }
-    for _, mode in pairs(modes) do
-        demands[#demands + 1] = OF_MODE[mode]
-        assert(OF_MODE[mode], "SIGNING has an unknown mode")
+-- Whether a rule of some domain closes it.
+local function closes(named, otherwise, of_rule)
+    local closed = of_rule(otherwise)
+    for _, rule in pairs(named) do
+        closed = of_rule(rule) or closed
     end
-    gate.is_closed = math.max(unpack(demands)) > gate.OPEN
+    return closed
+end
+
+-- Once, in the master process. The texts are those of the settings SIGNING and VARIANTS.
+function gate.configure(signing_text, variants_text)
+    modes, other_mode = rules.parse(signing_text, "off")
+    variants, other_variants = rules.parse(variants_text, "any")
+    gate.is_closed = closes(modes, other_mode, function(mode)
+        return assert(OF_MODE[mode], "SIGNING has an unknown mode") > gate.OPEN
+    end) or closes(variants, other_variants, function(rule)
+        return rule == "signed"
+    end)
+    if signing_text .. variants_text ~= "" then
+        gate.epoch = 8 * (1 + ngx.crc32_long(signing_text .. "|" .. variants_text) % 2 ^ 28)
+    end
     if gate.is_closed then
-        gate.epoch = 8 * (1 + ngx.crc32_long(signing) % 2 ^ 28)
         signature.configure(keys_of_environment())
     end
 end
 
--- What is demanded of those who want a picture of `domain`.
-function gate.demand(domain)
+-- The domains with a rule of their own about renditions, each between blanks.
+function gate.own_spellings()
+    local domains = " "
+    for domain in pairs(variants) do
+        domains = domains .. domain .. " "
+    end
+    return domains
+end
+
+-- What is demanded of those who want a picture of `domain` in a rendition.
+function gate.demand(domain, spelling)
+    local rule = variants[domain] or other_variants
+    if rule == "signed" and spelling ~= "" and not find(spelling, "^preset=[a-z0-9_-]+|?%a*$") then
+        return gate.SIGNED
+    end
     return OF_MODE[modes[domain] or other_mode]
 end
 

@@ -62,8 +62,8 @@ function hot.configure(values)
     remembers_pictures = pictures:capacity() >= 1024 * 1024
     shares.configure()
     original.configure(values.originals)
-    gate.configure(values.signing)
-    cache.configure(values.script)
+    gate.configure(values.signing, values.variants)
+    cache.configure(values.script, gate.own_spellings())
 end
 
 local function to_api()
@@ -176,7 +176,7 @@ local function ask(uri, wanted, key, class, identity, picture)
     end
     local flags = (wanted.kind == "sum" and BY_SUM or BY_NAME) + gate.epoch
     if gate.is_closed then
-        flags = flags + gate.demand(match(found, "%S+$"))
+        flags = flags + gate.demand(match(found, "%S+$"), wanted.spelling)
     end
     if key and (found ~= identity or settings.record_memory_s > 0) then
         pointers:set(key, found, settings.record_memory_s, flags)

@@ -6,7 +6,7 @@ local problem = {}
 
 local PROBLEMS = {
     ["invalid-request"] = { 400, "The request cannot be understood", "the request line, a header or the framing is not valid HTTP" },
-    ["forbidden"] = { 403, "The API key does not allow this", "this address may not ask for this" },
+    ["forbidden"] = { 403, "This is not allowed", "this address may not ask for this" },
     ["signature-invalid"] = { 403, "The URL is not signed, or not rightly", "the signature is missing, or not of this URL by one of the keys" },
     ["signature-expired"] = { 403, "The URL's time is over", "the URL was valid until the time in its parameter expires" },
     ["not-found"] = { 404, "Nothing is there", "there is no such route" },

@@ -321,8 +321,9 @@ def test_spelling_is_taught(
         ("i%64=7&w=300", "width=300@r"),
         ("w=300&", "width=300@r"),
         ("&w=300", "width=300@r"),
+        ("preset=thumb&|webp", "width=300@r"),
     ],
-    ids=["long", "original", "hidden auto", "hidden name", "empty end", "empty start"],
+    ids=["long", "original", "hidden auto", "hidden name", "empty end", "empty start", "empty before class"],
 )
 def test_spelling_that_nginx_could_misread_is_not_taught(
     cache: Cache, raw: redis.Redis, spelling: str, field: str

@@ -27,6 +27,7 @@ WORDS = {
         "flight",
         "domainrules",
         "signing",
+        "variants",
     ),
 }
 """Modules that anybody may use: values, grammars and counters, no I/O of their own."""
