@@ -7,7 +7,7 @@ disk full.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,6 @@ from imagestore.models import CacheDebt, ImageInfo, create_tables, moment
 from imagestore.records import Content, Facts, ImageRecord
 
 SCHEMA = Path(__file__).resolve().parent.parent / "db" / "schema.sql"
-
-_SUMS_PER_QUERY = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -237,15 +235,6 @@ class Catalog:
         """How many rows need that original."""
         query = ImageInfo.select().where(ImageInfo.sha256 == sha256)
         return int(self._database.read(query.count))
-
-    def known(self, sha256s: Sequence[str]) -> set[str]:
-        """Which of these originals any row needs."""
-        found: set[str] = set()
-        for start in range(0, len(sha256s), _SUMS_PER_QUERY):
-            some = ImageInfo.sha256.in_(list(sha256s[start : start + _SUMS_PER_QUERY]))
-            query = ImageInfo.select(ImageInfo.sha256).where(some).distinct().tuples()
-            found.update(sha256 for (sha256,) in self._all(query))
-        return found
 
     def debts(self, limit: int) -> list[Debt]:
         """Up to `limit` images whose cached record must be published again."""

@@ -171,15 +171,6 @@ class TaskCatalog(TaskTable):
         where &= ImageTask.flag.in_(["succeed", "warning"]) & ImageTask.image_id.is_null(False)
         return next(iter(self._records(where, limit=1, newest=True)), None)
 
-    def needed(self, sha256s: Sequence[str]) -> set[str]:
-        """Which of these originals an upload that has not ended is waiting for."""
-        found: set[str] = set()
-        for start in range(0, len(sha256s), _ROWS_PER_QUERY):
-            some = ImageTask.sha256.in_(list(sha256s[start : start + _ROWS_PER_QUERY]))
-            query = ImageTask.select(ImageTask.sha256).where(some & (ImageTask.flag == "created"))
-            found.update(sha256 for (sha256,) in self._all(query.distinct().tuples()))
-        return found
-
     # A job works on a task.
 
     def claim(self, task_id: int) -> tuple[TaskRecord, str] | None:

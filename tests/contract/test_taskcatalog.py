@@ -224,14 +224,6 @@ def test_last_fetch_is_of_the_same_url_and_name(tasks: TaskCatalog) -> None:
     assert tasks.last_fetch(TASK.url + "?", "d", "k") is None
 
 
-def test_originals_of_waiting_uploads_are_needed(tasks: TaskCatalog) -> None:
-    waiting, done = "a" * 64, "b" * 64
-    tasks.insert(NewTask("upload", "d", sha256=waiting), queued=False)
-    ended(tasks, Ended("succeed"), NewTask("upload", "d", sha256=done))
-
-    assert tasks.needed([waiting, done, "c" * 64]) == {waiting}
-
-
 def test_callback_waits_is_claimed_once_and_ends(tasks: TaskCatalog) -> None:
     with_callback = replace(TASK, callback="http://example.org/cb")
     task_id = ended(tasks, Ended("succeed"), with_callback)
