@@ -58,7 +58,7 @@ def command(
             "report", f"the report is {report.name!r}, expected a name with .csv or .jsonl"
         )
     pictures = Source(source, check_domain(domain), check_prefix(prefix) if prefix else "")
-    path = journal or Path(f"{os.path.abspath(source)}.import-journal")
+    path = journal or Path(f"{os.path.abspath(source)}.{domain}.import-journal")
     purpose = {"server": client.server, "domain": domain, "prefix": prefix}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with closing(Journal(path, purpose)) as noted:

@@ -1,20 +1,16 @@
 """`imagestore keys`: API keys, made, listed and revoked."""
 
-import re
-
 import click
 
+from imagestore.commands.lives import parse_life
 from imagestore.commands.options import opens_store
 from imagestore.commands.output import Output
-from imagestore.errors import InvalidParameter
 from imagestore.grants import RIGHTS, check_domains, check_key_name, check_rights, describe_key
 from imagestore.keyring import open_keyring
 from imagestore.service import prepare_database
 from imagestore.settings import Settings
 
 COLUMNS = ("id", "name", "rights", "domains", "create_time", "use_time", "expire_time", "revoke_time")
-
-_UNITS = {"m": 60, "h": 3600, "d": 24 * 3600}
 
 
 @click.group()
@@ -40,7 +36,7 @@ def add(
     """Make a key. NAME tells people whose it is. The key itself is shown this once."""
     checked = check_key_name(name), check_rights(rights)
     limited = frozenset() if domains is None else check_domains(domains.split(","))
-    life_s = None if expires is None else _life(expires)
+    life_s = None if expires is None else parse_life(expires)
     # The keys of a new server can be made before its first start.
     prepare_database(settings)
     with open_keyring(settings) as keyring:
@@ -65,10 +61,3 @@ def revoke(settings: Settings, out: Output, key_id: int) -> None:
     with open_keyring(settings) as keyring:
         key = keyring.revoke(key_id)
     out.text(f"key {key.id} ({key.name}) is revoked", describe_key(key))
-
-
-def _life(text: str) -> int:
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text)
-    if not found:
-        raise InvalidParameter("expires", f"--expires is {text!r}, expected a time as 90d, 12h or 30m")
-    return int(found[1]) * _UNITS[found[2]]

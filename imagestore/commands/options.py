@@ -3,17 +3,19 @@
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from imagestore.actor import Actor, acting_as
-from imagestore.client import Client
+from imagestore.client import Client, Sign
 from imagestore.commands.output import Output
 from imagestore.commands.surroundings import SERVER, surroundings
+from imagestore.environment import Environment
 from imagestore.settings import Settings
+from imagestore.signing import Signing, sign
 
 DEFAULT_PORT = 8080
 """Of `make run` and of the container stack."""
@@ -37,6 +39,10 @@ def _asks_server(function: Function, patience_s: float) -> Function:
     @_as_json
     @functools.wraps(function)
     def run(*, server: str | None, key: str | None, as_json: bool, **rest: Any) -> Any:
+        if patience_s > PATIENCE_S:
+            # Long work waits long for its server, but not for one that was never there.
+            with open_client(server, key, patience_s=PATIENCE_S) as first:
+                first.health()
         with open_client(server, key, patience_s=patience_s) as client:
             return function(client=client, out=Output(as_json), **rest)
 
@@ -104,9 +110,28 @@ def open_client(
     address = server or env.get(SERVER) or f"http://127.0.0.1:{env.get('PORT') or DEFAULT_PORT}"
     try:
         secret = key or env.get("API_KEY") or _key_of_file(env.get("API_KEY_FILE"))
-        return Client(address, secret, patience_s=patience_s)
+        return Client(address, secret, patience_s=patience_s, sign=_signer(env))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def find_signer(*, expires: int | None = None) -> Sign | None:
+    """What signs addresses with the first of SIGNING_KEYS; None without keys.
+
+    `expires` is the second since 1970 from which on an address is refused; None is never.
+
+    Raises:
+        click.UsageError: the keys are not what that setting expects.
+    """
+    try:
+        return _signer(surroundings(), expires)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _signer(env: Mapping[str, str], expires: int | None = None) -> Sign | None:
+    keys = Signing.parse("", Environment(env).text("SIGNING_KEYS", "")).keys
+    return functools.partial(sign, key=keys[0], expires=expires) if keys else None
 
 
 def _key_of_file(path: str | None) -> str | None:

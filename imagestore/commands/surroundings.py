@@ -23,6 +23,7 @@ NOTED = (
     "STORAGE_FALLBACK_URL",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
+    "SIGNING_KEYS",
 )
 """The settings that say where things are, and `<NAME>_FILE` of each."""
 

@@ -53,6 +53,8 @@ def test_every_example_of_a_command_is_one_that_it_understands(
     for example in examples_of_commands():
         if "|" in example:
             example = example[: example.index("|")]
+        # A folder that the test may not make is one of the working directory here.
+        example = [word.removeprefix("/") for word in example]
         context = click.Context(imagestore, info_name="imagestore")
         command: click.Command = imagestore
         while isinstance(command, click.Group):
@@ -71,6 +73,7 @@ def test_the_examples_of_looking_and_moving_run(
     folder_for_examples(tmp_path, monkeypatch)
     around.client.upload(photo(60, 40, seed=81), domain="demo", dkey="sample.jpg")
     wait_until(lambda: bool(overview(find_settings())["queues"]["workers"]), what="a worker shows itself")
+    monkeypatch.setenv("SIGNING_KEYS", f"k1={'s' * 40}")
     first = next(around.client.images()).id
 
     for example in examples_of_commands():

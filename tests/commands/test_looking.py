@@ -2,14 +2,17 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from imagestore.catalog import Catalog
 from imagestore.client import Download
 from imagestore.commands import main
+from imagestore.signing import SigningKey, verify
 from tests.commands.conftest import Served
 from tests.commands.test_import import picture, ran
 from tests.origin import answer
@@ -50,6 +53,35 @@ def test_url_prints_an_address_that_is_answered(around: Served, capsys: pytest.C
     assert found["url"] == f"{around.client.server}/image/read?id={image.id}&width=8&height=8&fit=cover"
     assert opened(around.stack.http.get(found["url"]).content).size == (8, 8)
     assert path["url"] == f"/image/read?id={image.id}&grayscale=1&download=x.png"
+
+
+def test_url_signs_as_the_server_verifies(
+    around: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = SigningKey("k1", "s" * 40)
+    assert main(["url", "7", "--sign"]) == 2
+    monkeypatch.setenv("SIGNING_KEYS", f"{key.id}={key.secret}")
+
+    _, forever, _ = ran(capsys, "url", "7", "--width", "8", "--sign")
+    _, today, _ = ran(capsys, "url", "7", "--path", "--expires", "1d")
+
+    split = [urlsplit(found["url"]) for found in (forever, today)]
+    ends = [verify(parts.path.encode(), parts.query, (key,)) for parts in split]
+    assert ends[0] is None
+    assert ends[1] is not None
+    assert 86_000 < ends[1] - time.time() <= 86_400
+
+
+def test_long_work_does_not_wait_for_a_server_that_never_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagestore.commands.options.PATIENCE_S", 0)
+
+    status = main(["export", "demo", str(tmp_path / "out"), "--server", f"http://127.0.0.1:{free_port()}"])
+
+    assert status == 1
+    assert "does not answer" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_tasks_are_listed_counted_awaited_and_retried(
