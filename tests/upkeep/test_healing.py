@@ -29,7 +29,7 @@ def test_lost_original_is_downloaded_again_though_the_origin_knows_us(tmp_path: 
         assert done.returncode == 1, done.stderr
         assert f"missing {sha256}" in done.stdout
         assert "downloads it again" in done.stdout
-        wait_until(path.exists, what="the original is there again")
+        wait_until(path.exists, what="the original is there again", timeout_s=60)
         assert path.read_bytes() == body
         assert stack.ended(task["id"] + 1)["image_id"] == task["image_id"]
         assert stack.stop_workers() == [0]

@@ -125,14 +125,24 @@ def test_worker_scrubs_and_collects_and_tells_of_it(tmp_path: Path) -> None:
         path.write_bytes(bodies[1][:-1] + b"?")
         stack.start_worker()
 
-        wait_until(lambda: metric(stack, "imagestore_scrub_faults_total") >= 1, what="the fault is found")
+        wait_until(
+            lambda: metric(stack, "imagestore_scrub_faults_total") >= 1,
+            what="the fault is found",
+            timeout_s=60,
+        )
 
         assert not path.exists()
         answer = stack.http.get("/scrubbed/1")
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/storage-unavailable")
         assert f"scrub: content sha256={sha256}" in stack.log()
         assert stack.http.put("/scrubbed/1", content=bodies[1]).status_code == 200
-        wait_until(lambda: metric(stack, "imagestore_scrub_round_faults") == 0, what="a round without faults")
-        wait_until(lambda: metric(stack, "imagestore_collection_age_seconds") >= 0, what="a collection")
+        wait_until(
+            lambda: metric(stack, "imagestore_scrub_round_faults") == 0,
+            what="a round without faults",
+            timeout_s=60,
+        )
+        wait_until(
+            lambda: metric(stack, "imagestore_collection_age_seconds") >= 0, what="a collection", timeout_s=60
+        )
         assert metric(stack, "imagestore_scrubbed_originals_total") >= 2
         assert stack.stop_workers() == [0]
