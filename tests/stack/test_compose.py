@@ -95,6 +95,21 @@ def test_second_read_of_a_thumbnail_comes_from_redis(stack: Containers) -> None:
     assert (later.content, later.headers["ETag"]) == (first.content, first.headers["ETag"])
 
 
+def test_the_command_finds_everything_from_any_folder(stack: Containers) -> None:
+    stored = upload(stack, picture(4), "command.jpg")
+
+    info = json.loads(
+        stack.compose("exec", "-T", "-w", "/tmp", "api", "imagestore", "info", "test/command.jpg", "--json")
+    )
+    # Its exit status is a fault when the disk of this machine is nearly full.
+    told = stack.compose("exec", "-T", "api", "sh", "-c", "imagestore doctor --json || true")
+
+    checks = {check["check"]: check["state"] for check in map(json.loads, told.splitlines())}
+    assert info["id"] == stored["id"]
+    assert {name for name, state in checks.items() if state != "ok"} <= {"data disk"}, told
+    assert {"database", "storage", "engines", "redis", "workers", "server", "hot path"} <= checks.keys()
+
+
 def test_writes_need_the_key(stack: Containers) -> None:
     refused = stack.http.put("/test/refused.jpg", content=picture(3))
 
