@@ -2,8 +2,8 @@
 
 The original is decoded once, made smaller by a whole number (the mean of blocks of pixels) as far as
 the most demanding picture allows, and held; then the pictures are made from it, the largest first,
-and before each the held frame is made smaller by a whole number again. So each is resized from at least
-`geometry.ENOUGH` times its size, as when it is made alone.
+and before each the held frame is made smaller by a whole number again. So each is resized from enough
+pixels (`geometry.ENOUGH`, `ENOUGH_OF_MEANS`), as when it is made alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,7 +71,7 @@ def make_all(
         except ImagestoreError as error:
             results[number] = error
     decodes = 0
-    for group in _groups(jobs, facts.frames, max_held_pixels):
+    for group in _groups(jobs, facts, max_held_pixels):
         decodes += 1
         try:
             results |= {job.number: result for job, result in make(group)}
@@ -80,11 +80,12 @@ def make_all(
     return Batch(tuple(results[number] for number in range(len(wishes))), decodes)
 
 
-def _groups(jobs: Sequence[Job], frames: int, max_held_pixels: int) -> Iterator[list[Job]]:
+def _groups(jobs: Sequence[Job], facts: Facts, max_held_pixels: int) -> Iterator[list[Job]]:
     """Jobs that share a decode; within each the largest first, and those of one size side by side."""
     stills, films = [], []
     for job in sorted(jobs, key=lambda job: (job.spare, job.plan.resized, job.plan.take)):
-        held = job.plan.file.pixels // job.spare**2
+        smaller = max(job.spare, job.plan.reduction if facts.format == "jpeg" else 1)
+        held = job.plan.file.pixels // smaller**2
         if job.output.animated:
             films.append(job)
         elif held > max_held_pixels:
@@ -93,7 +94,7 @@ def _groups(jobs: Sequence[Job], frames: int, max_held_pixels: int) -> Iterator[
             stills.append(job)
     if stills:
         yield stills
-    finished = sum(job.plan.result.pixels for job in films) * frames
+    finished = sum(job.plan.result.pixels for job in films) * facts.frames
     if films and finished <= _MAX_FINISHED_PIXELS:
         yield films
         return

@@ -64,7 +64,7 @@ _BITS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32
 
 def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
     """Decode every pixel once and tell what else is known; see `Engine.inspect`."""
-    if not is_whole(source.read_bytes(), facts.format):
+    if not is_whole(source, facts.format):
         raise ImageInvalid("the picture is cut short")
     with _broken_is_invalid():
         whole = _load(source, facts, fail_on="truncated", n=-1 if is_animated(facts) else 1)
@@ -130,8 +130,7 @@ def _load(source: Path, facts: Facts, **options: Any) -> pyvips.Image:
 
 def _stills(source: Path, facts: Facts, jobs: Sequence[Job]) -> Iterator[Made]:
     """The pictures of several jobs, the largest first, from one held frame that grows smaller."""
-    smaller = jobs[0].spare
-    held = _whole_frame(source, facts, smaller)
+    smaller, held = _held_frame(source, facts, jobs[0])
     for _, alike in groupby(jobs, key=lambda job: (job.plan.take, job.plan.resized)):
         first, *others = alike
         if first.spare >= 2 * smaller:
@@ -171,13 +170,12 @@ def _small(source: Path, facts: Facts, plan: Plan) -> pyvips.Image:
     return _resized(_load_reduced(source, facts, plan.reduction), plan)
 
 
-def _whole_frame(source: Path, facts: Facts, times: int) -> pyvips.Image:
-    """The first frame, `times` smaller than it is stored, in memory."""
-    loaded = next(step for step in (8, 4, 2, 1) if step <= times)
-    frame = _load_reduced(source, facts, loaded)
-    if facts.format not in _REDUCED_BY:
-        loaded = 1
-    return vips_paint.shrink(frame, times // loaded).copy_memory()
+def _held_frame(source: Path, facts: Facts, job: Job) -> tuple[int, pyvips.Image]:
+    """The first frame in memory, and how many times smaller it is than in the file: as small as it may
+    be for this job."""
+    loaded = job.plan.reduction if facts.format in _REDUCED_BY else 1
+    times = max(1, job.spare // loaded)
+    return loaded * times, vips_paint.shrink(_load_reduced(source, facts, loaded), times).copy_memory()
 
 
 def _load_reduced(source: Path, facts: Facts, times: int) -> pyvips.Image:

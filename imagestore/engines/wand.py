@@ -57,9 +57,9 @@ _COLOURSPACES = {"gray": "grey", "lineargray": "grey", "cmyk": "cmyk", "lab": "l
 
 def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
     """Decode every pixel once and tell what else is known; see `Engine.inspect`."""
-    data = source.read_bytes()
-    if not is_whole(data, facts.format):
+    if not is_whole(source, facts.format):
         raise ImageInvalid("the picture is cut short")
+    data = source.read_bytes()
     with _broken_is_invalid(), warnings.catch_warnings():
         # Lost data is a warning to ImageMagick ("premature end of data segment").
         warnings.filterwarnings("error", message=".*([Pp]remature|[Tt]runcated|[Ii]nsufficient).*")

@@ -4,9 +4,11 @@ Decoders are lenient: ImageMagick says nothing of a JPEG that was cut short, lib
 strips that are missing, and a GIF may end within its last frame. So both engines ask here first.
 """
 
+import mmap
 import re
 import struct
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 _AFTER_JPEG_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """The next marker in entropy-coded data that is neither stuffing (00) nor a restart (D0 to D7)."""
@@ -16,17 +18,21 @@ _GIF_IMAGE, _GIF_EXTENSION, _GIF_TRAILER = 0x2C, 0x21, 0x3B
 _TIFF, _TIFF_PLACES, _TIFF_LENGTHS = 42, (273, 324), (279, 325)
 
 
-def is_whole(data: bytes, format_: str) -> bool:
+def is_whole(source: Path, format_: str) -> bool:
     """True when everything is there that the format's structure asks for; bytes after it do not
     matter. A BMP counts as whole here, since its decoder notices."""
     ends = _ENDS.get(format_)
+    if ends is None:
+        return True
     try:
-        return ends is None or ends(data)
-    except struct.error:
+        with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return ends(data)
+    except (struct.error, IndexError, ValueError):
+        # The last is said of an empty file.
         return False
 
 
-def _jpeg_ends(data: bytes) -> bool:
+def _jpeg_ends(data: mmap.mmap) -> bool:
     """Walks the segments (ISO/IEC 10918-1 annex B), so that a thumbnail's end does not count."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
@@ -45,7 +51,7 @@ def _jpeg_ends(data: bytes) -> bool:
     return data[at : at + 2] == b"\xff\xd9"
 
 
-def _png_ends(data: bytes) -> bool:
+def _png_ends(data: mmap.mmap) -> bool:
     at = 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -55,7 +61,7 @@ def _png_ends(data: bytes) -> bool:
     return False
 
 
-def _boxes_end(data: bytes) -> bool:
+def _boxes_end(data: mmap.mmap) -> bool:
     """Top-level boxes of ISO/IEC 14496-12 §4.2 fill the file."""
     at = 0
     while at + 8 <= len(data):
@@ -70,11 +76,11 @@ def _boxes_end(data: bytes) -> bool:
     return True
 
 
-def _webp_ends(data: bytes) -> bool:
+def _webp_ends(data: mmap.mmap) -> bool:
     return len(data) >= 8 + int.from_bytes(data[4:8], "little")
 
 
-def _gif_ends(data: bytes) -> bool:
+def _gif_ends(data: mmap.mmap) -> bool:
     """Walks the blocks (GIF89a §17 to §27) up to the trailer."""
     at = 13 + _colour_table(data, 10)
     while at < len(data):
@@ -92,15 +98,15 @@ def _gif_ends(data: bytes) -> bool:
     return False
 
 
-def _colour_table(data: bytes, at: int) -> int:
+def _colour_table(data: mmap.mmap, at: int) -> int:
     """Bytes of the colour table that the flags at this place announce."""
     (flags,) = struct.unpack_from("B", data, at)
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _tiff_ends(data: bytes) -> bool:
+def _tiff_ends(data: mmap.mmap) -> bool:
     """All strips or tiles of the first page (TIFF 6.0 §2) lie within the file."""
-    order = "<" if data.startswith(b"II") else ">"
+    order = "<" if data[:2] == b"II" else ">"
     version, directory = struct.unpack_from(order + "HI", data, 2)
     if version != _TIFF:
         # BigTIFF is left to the decoder.
@@ -116,7 +122,7 @@ def _tiff_ends(data: bytes) -> bool:
     return all(place + length <= len(data) for place, length in zip(places, lengths, strict=False))
 
 
-def _tiff_numbers(data: bytes, order: str, at: int) -> tuple[int, ...]:
+def _tiff_numbers(data: mmap.mmap, order: str, at: int) -> tuple[int, ...]:
     kind, count = struct.unpack_from(order + "HI", data, at + 2)
     letter, size = {3: ("H", 2), 4: ("I", 4)}.get(kind, ("B", 1))
     place = at + 8
@@ -125,7 +131,7 @@ def _tiff_numbers(data: bytes, order: str, at: int) -> tuple[int, ...]:
     return struct.unpack_from(f"{order}{min(count, len(data))}{letter}", data, place)
 
 
-_ENDS: Mapping[str, Callable[[bytes], bool]] = {
+_ENDS: Mapping[str, Callable[[mmap.mmap], bool]] = {
     "jpeg": _jpeg_ends,
     "png": _png_ends,
     "gif": _gif_ends,
