@@ -1,9 +1,8 @@
 """The wiring: settings, the image store, routes."""
 
 import contextlib
-import logging
 import os
-import sys
+import re
 import time
 import uuid
 
@@ -21,6 +20,7 @@ from api.read import ImageInfo, ImageRead
 from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksRetry, TasksSummary
 from api.uploadtokens import UploadTokens
 from api.write import NamedImage, UploadImage
+from imagestore import logs
 from imagestore.actor import Actor, act_as
 from imagestore.errors import NotFound
 from imagestore.metrics import count_request, request_begins, request_ends
@@ -30,15 +30,20 @@ from imagestore.settings import Settings
 App = falcon.App[falcon.Request, falcon.Response]
 
 
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+"""Of a request, by whoever gave it first; nginx.conf.template has the same grammar."""
+
+
 class RequestIds:
     """Every request has an id: nginx's, or one of our own when nothing is in front."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        req.context.request_id = req.get_header("X-Request-Id") or uuid.uuid4().hex
+        given = req.get_header("X-Request-Id") or ""
+        req.context.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         resp.set_header("X-Request-Id", req.context.request_id)
         address = req.get_header("X-Forwarded-For") or req.remote_addr or ""
         # Of the thread that serves it; nginx has replaced what a client says about itself.
-        act_as(Actor(None, req.context.request_id[:64], address[:64]))
+        act_as(Actor(None, req.context.request_id, address[:64]))
         if req.path.startswith("//"):
             # Falcon's router strips leading slashes, and nginx' rules for a route do not see through them.
             raise NotFound("there is no such route")
@@ -122,9 +127,8 @@ def build(store: ImageStore) -> App:
 
 def create_app() -> App:
     """The application that the environment describes; gunicorn calls this once per process."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s pid=%(process)d %(message)s"
-    )
-    store = ImageStore.open(Settings.from_env(os.environ))
+    settings = Settings.from_env(os.environ)
+    logs.set_up(settings.log_format)
+    store = ImageStore.open(settings)
     store.prepare()
     return build(store)

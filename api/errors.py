@@ -56,7 +56,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 """Every problem that can be answered: name -> status and title."""
 
 REFUSALS = frozenset(["unauthenticated", "forbidden", "rate-limited", "insufficient-storage"])
-"""Problems that somebody may ask the operator about, so each is a line in the log."""
+"""Problems that somebody may ask the operator about: each is a line in the log, as each refused write is."""
+
+READS = ("GET", "HEAD", "OPTIONS")
 
 RETRY_AFTER_S = 1
 """Seconds after which a client may try again what was not available."""
@@ -103,10 +105,10 @@ def _on_imagestore_error(
 ) -> None:
     parameter = {"parameter": error.parameter} if isinstance(error, InvalidParameter) else {}
     if isinstance(error, Unavailable):
-        log.warning("%s request_id=%s detail=%s", error.name, req.context.request_id, error.detail)
-    if error.name in REFUSALS:
-        key_id = getattr(req.context, "key_id", None)
-        log.info("refused problem=%s request_id=%s key_id=%s", error.name, req.context.request_id, key_id)
+        log.warning("not possible now problem=%s path=%s detail=%s", error.name, req.path, error.detail)
+    elif error.name in REFUSALS or req.method not in READS:
+        line = "refused problem=%s method=%s path=%s detail=%s"
+        log.info(line, error.name, req.method, req.path, error.detail)
     send_problem(req, resp, error.name, error.detail, **parameter)
     if isinstance(error, RateLimited):
         resp.set_header("Retry-After", str(math.ceil(error.retry_after_s)))
@@ -117,6 +119,9 @@ def _on_http_error(
 ) -> None:
     """Falcon's own errors: no such route, method not allowed, broken multipart."""
     name = _BY_STATUS.get(error.status_code, "invalid-request")
+    if req.method not in READS:
+        line = "refused problem=%s method=%s path=%s detail=%s"
+        log.info(line, name, req.method, req.path, error.description or error.title)
     if error.headers:
         resp.set_headers(error.headers)
     send_problem(req, resp, name, error.description or PROBLEMS[name][1])
@@ -125,7 +130,7 @@ def _on_http_error(
 def _on_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     if isinstance(error, falcon.HTTPStatus):
         raise error
-    log.exception("a bug request_id=%s method=%s path=%s", req.context.request_id, req.method, req.path)
+    log.exception("a bug method=%s path=%s", req.method, req.path)
     send_problem(req, resp, "internal-error", "an unexpected error; the log has it under this request id")
 
 

@@ -4,8 +4,10 @@ import json
 import os
 
 from gunicorn import util
+from gunicorn.glogging import Logger
 
 from api.errors import PROBLEMS
+from imagestore.logs import formatter
 from imagestore.metrics import announce_threads, forget_process
 
 bind = os.environ.get("API_BIND", "0.0.0.0:8000")
@@ -35,8 +37,20 @@ control_socket_disable = True
 # The heartbeat file must not wait for a slow disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
-# nginx writes the access log, with ids.
+# nginx writes the access log, with ids; the rest looks like our own lines.
 accesslog = None
+
+
+class Lines(Logger):
+    """gunicorn's lines, in the form of ours. (With a logconfig_dict it would log each request, too.)"""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(formatter(os.environ.get("LOG_FORMAT", "")))
+
+
+logger_class = Lines
 
 
 def write_problem(sock, status_int, reason, mesg):

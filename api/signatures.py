@@ -68,7 +68,7 @@ def admit(store: ImageStore, req: falcon.Request, domain: str | None, *, always:
         count_unsigned(mode=mode, problem=error.name)
         if mode == "enforce":
             raise
-        log.warning("would refuse %s request_id=%s domain=%s", error.name, req.context.request_id, domain)
+        log.warning("would refuse problem=%s domain=%s", error.name, domain)
         return OPEN
     return Admission(expires=expires) if mode == "enforce" else OPEN
 

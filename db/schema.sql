@@ -69,6 +69,7 @@ CREATE TABLE IF NOT EXISTS image_task (
     update_time DATETIME(3) NOT NULL,
     end_time DATETIME(3) NULL COMMENT 'when it got a flag other than created',
     key_id VARCHAR(64) NULL COMMENT 'of the caller who handed it in',
+    request_id VARCHAR(64) NULL COMMENT 'of the request that handed it in',
     PRIMARY KEY (id),
     UNIQUE KEY batch_line (batch, line),
     KEY url_md5 (url_md5),
@@ -172,4 +173,5 @@ INSERT IGNORE INTO schema_migration (name, applied) VALUES
     ('0004_audit_log', UTC_TIMESTAMP()),
     ('0005_image_task_key_id', UTC_TIMESTAMP()),
     ('0006_upkeep_note', UTC_TIMESTAMP()),
-    ('0007_upload_token', UTC_TIMESTAMP());
+    ('0007_upload_token', UTC_TIMESTAMP()),
+    ('0008_image_task_request_id', UTC_TIMESTAMP());

@@ -125,6 +125,7 @@ def write(
             "SIGNING": settings.signing.modes.text,
             "VARIANTS": settings.variants.text,
             "MORE_ROUTES": str(routes),
+            "ACCESS_LOG": f"/dev/stdout {'json' if settings.log_format == 'json' else 'line'}",
             **own_values(env),
         },
     )

@@ -73,7 +73,7 @@ def worker(env: Mapping[str, str]) -> Program:
 
 def dashboard(sockets: Path, env: Mapping[str, str]) -> Program:
     """The view of the queues at `/rq/`."""
-    options = ["--bind", f"unix:{sockets / DASHBOARD_SOCKET}", "--threads", "4", "--no-control-socket"]
+    options = ["--config", "worker/gunicorn.conf.py", "--bind", f"unix:{sockets / DASHBOARD_SOCKET}"]
     command = [sys.executable, "-m", "gunicorn", *options, "worker.dashboard:create_app()"]
     return Program("dashboard", command, {**env, "PYTHONUNBUFFERED": "1"}, grace_s=DASHBOARD_GRACE_S)
 

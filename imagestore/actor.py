@@ -13,11 +13,13 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Actor:
     """`key_id` as in `grants.Grant`; `request_id` of a request, or `task 17` for a task's job;
-    `address` of the client. None is what nobody knows."""
+    `address` of the client. `origin` is the id of the request that a task's job goes back to. None is
+    what nobody knows."""
 
     key_id: str | None = None
     request_id: str | None = None
     address: str | None = None
+    origin: str | None = None
 
 
 NOBODY = Actor()

@@ -7,6 +7,7 @@ gets each result at least once, under one event id.
 import logging
 import random
 
+from imagestore.actor import Actor, acting_as
 from imagestore.callbacks import CallbackSender
 from imagestore.errors import FetchFailed, FetchTargetForbidden, InvalidURL
 from imagestore.hostlimits import HostLimits
@@ -50,7 +51,10 @@ class CallbackRuns:
         if task is None or task.callback is None or task.delivery is None:
             log.info("no callback to deliver for task_id=%d", task_id)
             return
-        with self._hosts.place(f"callback {WebURL.parse(task.callback).authority}") as place:
+        with (
+            acting_as(Actor(task.key_id, f"task {task.id}", origin=task.request_id)),
+            self._hosts.place(f"callback {WebURL.parse(task.callback).authority}") as place,
+        ):
             if place.wait_s:
                 self._callbacks.postponed(task.id, place.wait_s * random.uniform(1, 2))  # noqa: S311
                 return

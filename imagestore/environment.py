@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
+Word = TypeVar("Word", bound=str)
 
 
 class Environment:
@@ -24,13 +25,14 @@ class Environment:
                 self.faults.append(f"{name}_FILE is {path!r}, which cannot be read ({error.strerror})")
         return self._env.get(name) or default
 
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+    def choice(self, name: str, choices: tuple[Word, ...], default: Word) -> Word:
         """One of some words."""
         value = self._env.get(name) or default
-        if value not in choices:
-            self.faults.append(f"{name} is {value!r}, expected one of {', '.join(choices)}")
-            return default
-        return value
+        for word in choices:
+            if word == value:
+                return word
+        self.faults.append(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+        return default
 
     def integer(self, name: str, low: int, high: int, default: int) -> int:
         """An integer from `low` to `high`."""

@@ -17,6 +17,7 @@ from rq.job import Job as RQJob
 from rq.serializers import JSONSerializer
 from rq.utils import utcparse
 
+from imagestore.actor import actor
 from imagestore.breaker import Breaker
 from imagestore.errors import QueueUnavailable
 
@@ -94,6 +95,8 @@ class JobQueue:
                 failure_ttl=FAILURE_TTL_S,
                 description=job.description,
                 job_id=job.id,
+                # For the job's log lines; a task's row has it too.
+                meta={"request_id": actor().request_id},
             )
             for job in jobs
         ]

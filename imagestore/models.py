@@ -159,6 +159,7 @@ class ImageTask(peewee.Model):
     update_time = UtcField()
     end_time = UtcField(null=True)
     key_id = peewee.CharField(64, null=True)
+    request_id = peewee.CharField(64, null=True)
 
     class Meta:
         table_name = "image_task"

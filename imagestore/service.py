@@ -203,15 +203,22 @@ class ImageStore:
             raise ConnectionError("the cache does not answer")
 
     def _pay_debts(self) -> None:
-        rounds, agreed = 0, False
+        rounds, agreed, well = 0, False, False
         while not self._stopping.wait(DEBT_INTERVAL_S):
             try:
                 agreed = agreed or self.reads.agree_with_cache()
                 settled = self.writes.settle_debts(always=rounds % DEBT_PATROL_ROUNDS == 0)
                 if settled:
                     log.info("told the cache of %d records that changed while it was away", settled)
+                well = True
             except ImagestoreError as error:
-                log.warning("cannot look for owed records: %s", error.detail)
+                # Once an outage; at a first start the tables come a moment after this thread.
+                if well:
+                    log.warning("cannot look for owed records: %s", error.detail)
+                well = False
+            except Exception:
+                # It goes on: what is owed has to be paid by somebody.
+                log.exception("a bug in the payment of debts")
             rounds += 1
 
 

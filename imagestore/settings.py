@@ -10,6 +10,7 @@ from imagestore.domainrules import DomainRules
 from imagestore.environment import Environment
 from imagestore.errors import InvalidKey
 from imagestore.ledger import UNLIMITED, Quota
+from imagestore.logs import FORMATS, Format
 from imagestore.names import check_domain
 from imagestore.presets import Presets
 from imagestore.signing import Signing
@@ -138,6 +139,7 @@ class Settings:
     """The Redis that holds the queue; `redis_url` unless it is set."""
     worker_processes: int = 8
     """Jobs at once of one `python -m worker`; downloads mostly wait for other servers."""
+    log_format: Format = "text"
     worker_metrics_port: int = 0
     """Where a worker shows its counters and its health; 0: nowhere."""
     fetch: Fetch = Fetch()
@@ -212,6 +214,7 @@ class Settings:
             encoding=reader.encoding(),
             queue_url=reader.text("QUEUE_URL", "") or reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
             worker_processes=reader.integer("WORKER_PROCESSES", 1, 256, cls.worker_processes),
+            log_format=reader.choice("LOG_FORMAT", FORMATS, cls.log_format),
             worker_metrics_port=reader.integer("WORKER_METRICS_PORT", 0, 65_535, cls.worker_metrics_port),
             fetch=reader.fetch(),
             task_attempts=reader.integer("TASK_ATTEMPTS", 1, 100, cls.task_attempts),

@@ -64,7 +64,7 @@ class Callback:
 class TaskRecord:
     """A row of `image_task`. Times are UTC, to the millisecond; `duration_ms` is the last attempt's.
 
-    `key_id` is that of the caller who handed it in.
+    `key_id` is that of the caller who handed it in, `request_id` that of the request.
     """
 
     id: int
@@ -93,6 +93,7 @@ class TaskRecord:
     update_time: datetime
     end_time: datetime | None
     key_id: str | None
+    request_id: str | None
 
     @property
     def ended(self) -> bool:

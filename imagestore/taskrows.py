@@ -69,6 +69,7 @@ def new_values(task: NewTask, now: datetime) -> dict[str, Any]:
         "callback": task.callback,
         "sha256": task.sha256,
         "key_id": actor().key_id,
+        "request_id": actor().request_id,
         "flag": "created",
         "attempts": 0,
         "deaths": 0,

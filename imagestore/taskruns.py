@@ -107,7 +107,7 @@ class Runs:
         beats: list[Callable[[], object]] = [lambda: self._tasks.beat(task.id, claim)]
         started = time.monotonic()
         with (
-            acting_as(Actor(task.key_id, f"task {task.id}")),
+            acting_as(Actor(task.key_id, f"task {task.id}", origin=task.request_id)),
             heartbeat(
                 lambda: _beat(beats), every_s=min(LONGEST_BEAT_S, self._tasks.lease_s / BEATS_PER_LEASE)
             ),

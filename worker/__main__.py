@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 # Before any fork: a job would else import the image store anew in each work-horse, which takes 0.7 s
 # (measured). Imported only: engines, database and S3 must not be used in this process.
 import imagestore.service
+from imagestore import logs
 from imagestore.errors import DatabaseUnavailable, ImagestoreError
 from imagestore.settings import InvalidSettings, Settings
 from worker import page, pool
@@ -28,16 +29,15 @@ QUEUES = ("callbacks", "pictures", "downloads")
 
 def main(arguments: list[str]) -> int:
     """Exit status: 0 fine, 1 not possible now, 2 wrong settings or usage."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s pid=%(process)d %(message)s"
-    )
     commands = {(): work, ("migrate",): migrate}
     command = commands.get(tuple(arguments))
     if command is None:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        return command(Settings.from_env(os.environ))
+        settings = Settings.from_env(os.environ)
+        logs.set_up(settings.log_format)
+        return command(settings)
     except (InvalidSettings, ValueError) as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2

@@ -7,6 +7,9 @@ connections and decoders must not be shared with the parent.
 import contextlib
 from collections.abc import Callable, Iterator
 
+from rq import get_current_job
+
+from imagestore.actor import Actor, acting_as
 from imagestore.metrics import job_begins
 from imagestore.service import ImageStore
 
@@ -27,7 +30,9 @@ def work_on_task(task_id: int) -> None:
 
 def render_presets(image_id: int) -> None:
     """Render the presets of an image that is new."""
-    with _store() as store:
+    job = get_current_job()
+    request_id = job.meta.get("request_id") if job else None
+    with acting_as(Actor(origin=request_id)), _store() as store:
         store.workshop.pregeneration.render(image_id)
 
 

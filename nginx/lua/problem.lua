@@ -51,7 +51,7 @@ function problem.answer()
     ngx.status = status
     ngx.header["Content-Type"] = "application/problem+json"
     local body = format('{"type": "/problems/%s", "title": "%s", "status": %d, "detail": "%s", "instance": "%s"}',
-        name, title, status, detail, ngx.var.request_id)
+        name, title, status, detail, ngx.var.id_of_request)
     ngx.header["Content-Length"] = #body
     ngx.print(body)
 end

@@ -24,6 +24,7 @@ WORDS = {
         "taskrecords",
         "presets",
         "breaker",
+        "logs",
         "flight",
         "domainrules",
         "signing",
@@ -212,6 +213,7 @@ def test_only_entrances_read_the_environment() -> None:
         "imagestore.commands.surroundings",
         "api.app",
         "api.gunicorn.conf",
+        "worker.gunicorn.conf",
         "worker.__main__",
         "worker.dashboard",
     }
