@@ -138,14 +138,19 @@ local function refused(wanted, demand)
         return nil, expires
     end
     ngx.var.signature_fault = fault
+    local has_key = ngx.var.http_authorization
     if demand == gate.WATCHED then
+        if not has_key then
+            meter.add_unsigned("report", fault)
+        end
         return nil
     end
     -- Who has a key needs no signature, and the API knows the keys.
-    if ngx.var.http_authorization then
+    if has_key then
         ngx.var.cache_state = "miss"
         return "@api"
     end
+    meter.add_unsigned("enforce", fault)
     return "/_problem/" .. fault
 end
 

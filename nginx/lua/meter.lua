@@ -24,6 +24,9 @@ local BELOW = {
 
 -- Route -> cache -> status -> requests since the last flush.
 local requests = {}
+-- Key in the shared dictionary -> requests since the last flush.
+local UNSIGNED = "unsigned\n"
+local unsigned = {}
 
 -- Never what a client wrote: each new word would be a new line of the page.
 local function route_of(uri)
@@ -58,6 +61,12 @@ function meter.add(uri, status, cache)
     statuses[status] = (statuses[status] or 0) + 1
 end
 
+-- Count a request without a valid signature: `mode` is enforce (it was refused) or report.
+function meter.add_unsigned(mode, problem)
+    local key = UNSIGNED .. mode .. "\n" .. problem
+    unsigned[key] = (unsigned[key] or 0) + 1
+end
+
 -- Log handler, of all locations but those that answer by Lua and count themselves.
 function meter.count()
     local var = ngx.var
@@ -73,6 +82,10 @@ local function flush()
         end
     end
     requests = {}
+    for key, count in pairs(unsigned) do
+        shared:incr(key, count, 0)
+    end
+    unsigned = {}
 end
 
 -- Once in each worker. At its end the timer comes a last time.
@@ -83,6 +96,11 @@ end
 local HEAD = [[
 # HELP imagestore_nginx_requests_total Requests that nginx answered, by route, status and which cache had it
 # TYPE imagestore_nginx_requests_total counter
+]]
+
+local UNSIGNED_HEAD = [[
+# HELP imagestore_nginx_unsigned_total Requests whose signature nginx found missing, wrong or expired
+# TYPE imagestore_nginx_unsigned_total counter
 ]]
 
 local NOW = [[
@@ -97,15 +115,21 @@ imagestore_nginx_connections{state="writing"} %d
 -- All counters of all workers as text, those of other workers up to a second old.
 function meter.page()
     flush()
-    local lines = {}
+    local lines, unsigned_lines = {}, {}
     for _, key in ipairs(shared:get_keys(0)) do
         local route, cache, status = match(key, "^(.*)\n(.*)\n(.*)$")
-        table.insert(lines, format('imagestore_nginx_requests_total{route="%s",status="%s",cache="%s"} %.0f\n',
-            route, status, cache, shared:get(key)))
+        if sub(key, 1, #UNSIGNED) == UNSIGNED then
+            table.insert(unsigned_lines, format('imagestore_nginx_unsigned_total{mode="%s",problem="%s"} %.0f\n',
+                cache, status, shared:get(key)))
+        else
+            table.insert(lines, format('imagestore_nginx_requests_total{route="%s",status="%s",cache="%s"} %.0f\n',
+                route, status, cache, shared:get(key)))
+        end
     end
     table.sort(lines)
+    table.sort(unsigned_lines)
     local var = ngx.var
-    return HEAD .. table.concat(lines) .. format(NOW, var.connections_active, var.connections_reading,
+    return HEAD .. table.concat(lines) .. UNSIGNED_HEAD .. table.concat(unsigned_lines) .. format(NOW, var.connections_active, var.connections_reading,
         var.connections_waiting, var.connections_writing)
 end
 
