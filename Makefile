@@ -19,8 +19,9 @@ run: packages-run .venv/.run ## install what is missing and run the whole stack 
 test: packages-test .venv/.test .venv-swift/.test ## install what is missing and run every test on real servers
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --durations=10 $(ARGS)
 
-test-faults: packages-test .venv/.test .venv-swift/.test ## break every part of a stack under load (ROUNDS, ONLY, REPORT=1)
-	@FAULT_TESTS=1 ROUNDS="$(ROUNDS)" ONLY="$(ONLY)" REPORT="$(REPORT)" $(BIN)/python -m pytest tests/faults $(ARGS)
+test-faults: packages-test .venv/.test .venv-swift/.test ## break every part of a stack under load (ROUNDS, ONLY, TASKS, REPORT=1)
+	@FAULT_TESTS=1 ROUNDS="$(ROUNDS)" ONLY="$(ONLY)" TASKS="$(TASKS)" REPORT="$(REPORT)" \
+		$(BIN)/python -m pytest $(or $(ARGS),tests/faults)
 
 fuzz: packages-test .venv/.test ## attack the parsers, the engines and the API for longer, with other bytes each time (FUZZ=50)
 	@FUZZ=$${FUZZ:-50} $(BIN)/python -m pytest tests/attack $(ARGS)

@@ -51,13 +51,15 @@ def _round_of_ports() -> Iterator[int]:
 _ports = _round_of_ports()
 
 
-def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 20) -> None:
+def wait_until(
+    condition: Callable[[], bool], *, what: str, timeout_s: float = 20, every_s: float = 0.02
+) -> None:
     """Poll `condition` until it holds; fail with `what` after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not happen within {timeout_s} s")
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def listening(port: int) -> bool:

@@ -1,11 +1,14 @@
 """The table of docs/reliability.md, from what was measured."""
 
+import datetime
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from tests.faults.journal import CACHED, COLD, WRITE
 from tests.faults.trial import Outcome
+from tests.servers import ROOT
+
+DOCUMENT = ROOT / "docs" / "reliability.md"
 
 HEAD = (
     "| fault | times | held s | writes acknowledged | lost | cached reads away s | cold reads away s "
@@ -42,14 +45,10 @@ def _line(name: str, times: Sequence[Outcome]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def write_section(path: Path, name: str, text: str) -> None:
-    """Put `text` between the marks `<!-- name -->` and `<!-- /name -->` of a document."""
+def write_section(name: str, text: str) -> None:
+    """Put `text`, with its date and machine, between the marks `<!-- name -->` and `<!-- /name -->`."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    head, _, rest = path.read_text().partition(begin)
+    head, _, rest = DOCUMENT.read_text().partition(begin)
     _, _, tail = rest.partition(end)
-    path.write_text(f"{head}{begin}{text}{end}{tail}")
-
-
-def machine() -> str:
-    """Where it was measured."""
-    return f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end"
+    where = f"{os.cpu_count()} cores, shared with other work: load {os.getloadavg()[0]:.0f} at the end"
+    DOCUMENT.write_text(f"{head}{begin}Measured {datetime.date.today()}, {where}.\n\n{text}{end}{tail}")

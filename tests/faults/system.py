@@ -60,9 +60,12 @@ class System:
 
 
 @contextlib.contextmanager
-def system(folder: Path, mariadb: MariaDB, *, s3: bool = False, disks: bool = False) -> Iterator[System]:
+def system(
+    folder: Path, mariadb: MariaDB, *, s3: bool = False, disks: bool = False, **settings: str
+) -> Iterator[System]:
     """A ready system under `folder`; with its originals on S3 or on small disks."""
     env = {"WORKER_PROCESSES": "1", "TASK_LEASE_S": "5", "TASK_RETRY_S": "0.5", "FETCH_RATE_PER_HOST": "1000"}
+    env |= settings
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(origin())
         env["FETCH_ALLOW"] = server.service

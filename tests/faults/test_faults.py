@@ -5,10 +5,10 @@ make test-faults ROUNDS=3   three times
 make test-faults REPORT=1   and write the table of docs/reliability.md
 """
 
-import datetime
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,11 +17,10 @@ from tests.faults.checker import losses
 from tests.faults.journal import Journal
 from tests.faults.ledger import Ledger
 from tests.faults.load import steady_load
-from tests.faults.report import machine, table, write_section
+from tests.faults.report import table, write_section
 from tests.faults.system import system
 from tests.faults.trial import Outcome, suffer
-from tests.mariadb import MariaDB, mariadb_server
-from tests.servers import ROOT
+from tests.mariadb import MariaDB
 
 pytestmark = pytest.mark.skipif(not os.environ.get("FAULT_TESTS"), reason="takes minutes: make test-faults")
 
@@ -34,13 +33,6 @@ died, another one looks for such debts every 10 s."""
 
 
 @pytest.fixture(scope="module")
-def durable_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    """One that writes its log at each commit, as is the default."""
-    with mariadb_server(tmp_path_factory.mktemp("m"), "--innodb-flush-log-at-trx-commit=1") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def outcomes() -> Iterator[list[Outcome]]:
     """What every fault did; printed, and written into the document if that is wanted."""
     found: list[Outcome] = []
@@ -48,8 +40,7 @@ def outcomes() -> Iterator[list[Outcome]]:
     text = table(found)
     print("\n" + text)
     if os.environ.get("REPORT"):
-        when = f"Measured {datetime.date.today()}, {machine()}.\n\n"
-        write_section(ROOT / "docs" / "reliability.md", "faults", when + text)
+        write_section("faults", text)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +56,7 @@ def test_nothing_acknowledged_is_lost_and_all_comes_back(
     durable_mariadb: MariaDB,
     outcomes: list[Outcome],
     faults: Sequence[Fault],
-    parts: dict[str, bool],
+    parts: dict[str, Any],
 ) -> None:
     chosen = [fault for fault in faults if ONLY in fault.name]
     if not chosen:
