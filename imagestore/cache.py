@@ -101,6 +101,7 @@ class Cache:
         self._flights: Flights[CachedPicture] = Flights(patience_s=PATIENCE_S)
         self._publish = self._script("publish")
         self._withdraw = self._script("withdraw")
+        self._record = self._script("record")
         self._find = self._script("find")
         self._keep = self._script("keep")
         self._teach = self._script("teach")
@@ -118,7 +119,7 @@ class Cache:
 
     def record(self, image_id: int) -> ImageRecord | Gone | None:
         """The record of an image, a tombstone, or None when only the database can tell."""
-        fields = self._ask(lambda: self._redis.hmget(f"record:{image_id}", "state", "json", "rev"), away=None)
+        fields = self._ask(lambda: self._record(keys=[f"record:{image_id}"]), away=None)
         if fields is None:
             return None
         state, text, rev = fields

@@ -1,5 +1,7 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom
 -- From a question to a picture in one round trip; runs inside Redis (imagestore/cachewords.py has the keys).
+-- It only reads, and does not say so (no-writes): a Redis that refuses writes, since its disk is full, could
+-- not be told of changes either. It refuses this script too, and the API answers from the database.
 --
 -- ARGV: kind (id, sum or key), value, spelling of the rendition ("" is the original), and the
 -- identity of a picture whose bytes the asker has, or fetches in the same round trip ("" is none), and

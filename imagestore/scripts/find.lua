@@ -1,5 +1,6 @@
-#!lua flags=no-writes
+#!lua flags=allow-oom
 -- Follow a pointer to its record, and check that the record is live and still the one that is meant.
+-- Not no-writes, for the reason that record.lua has.
 -- KEYS: the pointer. ARGV: what is meant, then the fields of which one must say so.
 local id = redis.call("GET", KEYS[1])
 if not id then
