@@ -10,6 +10,7 @@ import contextlib
 import io
 import re
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -23,6 +24,8 @@ from fs.info import Info
 from fs.opener.parse import parse_fs_url
 from fs.path import basename
 from fs_s3fs import S3FS
+
+from imagestore.breaker import Breaker
 
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 3.5
@@ -43,6 +46,9 @@ _PASSING = {500, 502, 503, 504}
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
 """The old, wider rule (S3 User Guide, "Bucket naming rules"); Swift and Ceph still keep it."""
+
+HANG_S = 1.0
+"""A request that failed after a longer time than this hung; a refusal comes at once."""
 
 _SECONDS = re.compile(r"([1-9]|[1-5][0-9])(\.[0-9]+)?|60")
 
@@ -77,6 +83,8 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         self._read_timeout_s = read_timeout_s
         self._making = threading.Lock()
         self._shared: Any = None
+        self._link = Breaker("store of originals")
+        self._answered = 0.0
 
     @classmethod
     def from_url(cls, url: str) -> "StreamingS3FS":
@@ -145,7 +153,7 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
 
     def upload(self, path: str, file: BinaryIO, chunk_size: int | None = None, **options: Any) -> None:
         """Put a seekable file as one PutObject (at most 5 GB, S3 User Guide); the file stays open."""
-        with _translated(path):
+        with self._asking(path):
             self.client.put_object(
                 Bucket=self._bucket_name,
                 Key=self._path_to_key(path),
@@ -157,13 +165,13 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         """The object as a stream that cannot seek; only for reading."""
         if mode not in ("r", "rb"):
             raise errors.Unsupported(path)
-        with _translated(path):
+        with self._asking(path):
             answer = self.client.get_object(Bucket=self._bucket_name, Key=self._path_to_key(path))
         return _ObjectReader(answer["Body"], path)
 
     def getinfo(self, path: str, namespaces: object = None) -> Info:
         """Name, size and time of the last put."""
-        with _translated(path):
+        with self._asking(path):
             head = self.client.head_object(Bucket=self._bucket_name, Key=self._path_to_key(path))
         details = {
             "size": head["ContentLength"],
@@ -174,12 +182,12 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
 
     def remove(self, path: str) -> None:
         """Delete the object; S3 does not tell whether it was there."""
-        with _translated(path):
+        with self._asking(path):
             self.client.delete_object(Bucket=self._bucket_name, Key=self._path_to_key(path))
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the bucket, by the store itself (at most 5 GB, S3 User Guide)."""
-        with _translated(source):
+        with self._asking(source):
             self.client.copy_object(
                 Bucket=self._bucket_name,
                 Key=self._path_to_key(target),
@@ -209,8 +217,34 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
 
     def probe(self) -> None:
         """Ask for the bucket: it is there, it answers, and it takes our key."""
-        with _translated("/"):
+        with self._asking("/"):
             self.client.head_bucket(Bucket=self._bucket_name)
+
+    @contextlib.contextmanager
+    def _asking(self, path: str) -> Iterator[None]:
+        """Around one request: errors in PyFilesystem's words, and none at all while the store hangs.
+
+        Each would hold a thread for READ_TIMEOUT_S, until even answers that need no original wait for
+        one. A request that hung while others were answered was bad luck, and counts for nothing.
+        """
+        if not self._link.allows():
+            raise errors.RemoteConnectionError(path, msg="the store did not answer a moment ago")
+        started = time.monotonic()
+        try:
+            with _translated(path):
+                yield
+        except errors.RemoteConnectionError as error:
+            if time.monotonic() - started > HANG_S and self._answered < started:
+                self._link.failed(error)
+            raise
+        except errors.FSError:
+            self._has_answered()
+            raise
+        self._has_answered()
+
+    def _has_answered(self) -> None:
+        self._answered = time.monotonic()
+        self._link.succeeded()
 
     def close(self) -> None:
         if self._shared is not None:

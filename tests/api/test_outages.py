@@ -224,6 +224,30 @@ def test_without_the_bucket_cached_pictures_work_and_the_rest_is_503(
     wait_for_uploads(stack)
 
 
+def test_a_bucket_that_hangs_holds_up_nothing_that_needs_no_original(
+    s3_stack: tuple[ImageStack, Server],
+) -> None:
+    stack, s3 = s3_stack
+    scene = Scene.set(stack, "crowd")
+    # Twice as many as the API has threads (2 processes of 16).
+    crowd = [f"/image/read?id={scene.image_id}&width={next(NEW_WIDTHS)}" for _ in range(64)]
+    bystanders = [f"/images/{scene.image_id}", "/images", scene.thumbnail]
+
+    s3.pause()
+    try:
+        answers = at_once([*gets(stack, *crowd), *gets(stack, *bystanders)])
+    finally:
+        s3.resume()
+
+    for answer in answers[: len(crowd)]:
+        assert unavailable(answer, "storage-unavailable")
+    for answer in answers[len(crowd) :]:
+        assert answer.status_code == 200
+        assert answer.elapsed.total_seconds() < DEADLINE_S
+    stack.wait_ready()
+    wait_for_uploads(stack)
+
+
 def test_originals_of_a_bucket_are_served_whole_and_in_parts(s3_stack: tuple[ImageStack, Server]) -> None:
     stack, _ = s3_stack
     small = pictures.photo(40, 30, seed=62)

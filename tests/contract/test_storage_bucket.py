@@ -20,7 +20,7 @@ from imagestore.errors import InsufficientStorage, StorageUnavailable
 from imagestore.records import RemoteObject
 from imagestore.storage import Storage, open_storage
 from tests.originals import BUCKET, CONTENT, SHA256, bucket_storage, content_of, spooled
-from tests.servers import Server, free_port
+from tests.servers import Server, free_port, wait_until
 from tests.swift import make_bucket, s3_server, storage_url
 
 
@@ -205,9 +205,20 @@ def test_paused_store_is_unavailable_and_works_again_when_resumed(
     try:
         with pytest.raises(StorageUnavailable):
             storage.size(SHA256)
+        # Thought away for a second at a time from now on, which is answered at once.
+        started = time.monotonic()
+        with pytest.raises(StorageUnavailable):
+            storage.size(SHA256)
+        assert time.monotonic() - started < 0.5
     finally:
         s3.resume()
 
+    def answers() -> bool:
+        with contextlib.suppress(StorageUnavailable):
+            return storage.size(SHA256) == len(CONTENT)
+        return False
+
+    wait_until(answers, what="the store is asked again")
     assert content_of(storage, SHA256) == CONTENT
 
 
