@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from imagestore.database import Connection, Database
+from imagestore.models import ApiKey, moment
 from imagestore.models import UploadToken as Row
-from imagestore.models import moment
 from imagestore.permits import Permit, UploadToken
 
 TRIES = 10
@@ -42,7 +42,11 @@ class TokenCatalog:
         return UploadToken(int(self._database.write(Row.insert(values).execute)), key_id, permit, expire_time)
 
     def claim(self, digest: str) -> UploadToken | None:
-        """Take the token, if it is there, unused and in time; of all who try at once one gets it."""
+        """Take the token, if it is there, unused and in time; of all who try at once one gets it.
+
+        Not the token of a key that was revoked or has expired: a process may have made it in the
+        seconds in which it still believed the key.
+        """
         free = (Row.digest == digest) & Row.use_time.is_null()
 
         def work(database: Connection) -> UploadToken | None:
@@ -51,7 +55,7 @@ class TokenCatalog:
             if not take.where(free & (Row.expire_time > now) & (Row.tries < TRIES)).execute(database):
                 return None
             (row,) = Row.select().where(Row.digest == digest).dicts().execute(database)
-            return _token(row)
+            return None if _has_ended(database, row["key_id"], now) else _token(row)
 
         return self._database.write(work)
 
@@ -66,6 +70,14 @@ class TokenCatalog:
         if ids:
             self._database.write(Row.delete().where(Row.id.in_(ids)).execute)
         return len(ids)
+
+
+def _has_ended(database: Connection, key_id: str, now: datetime) -> bool:
+    """Whether the key that asked for a token is over; those of the settings have no row and no end."""
+    if not key_id.isdecimal():
+        return False
+    over = ApiKey.revoke_time.is_null(False) | (ApiKey.expire_time <= now)
+    return bool(list(ApiKey.select(ApiKey.id).where((ApiKey.id == int(key_id)) & over).execute(database)))
 
 
 def _token(row: dict[str, Any]) -> UploadToken:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imagestore.catalog import Catalog
+from imagestore.keycatalog import KeyCatalog
 from imagestore.permits import Permit
 from imagestore.tokencatalog import TokenCatalog
 from tests.mariadb import MariaDB
@@ -17,17 +18,18 @@ DIGEST = "d" * 64
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
-def tokens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenCatalog]:
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     mariadb: MariaDB | None = request.getfixturevalue("mariadb") if request.param == "mariadb" else None
     if mariadb is None:
-        yield from opened(f"sqlite:///{tmp_path}/tokens.db")
+        yield f"sqlite:///{tmp_path}/tokens.db"
         return
     with mariadb.database() as name:
-        yield from opened(mariadb.url(name))
+        yield mariadb.url(name)
 
 
-def opened(url: str) -> Iterator[TokenCatalog]:
-    with closing(Catalog(url)) as catalog, closing(TokenCatalog(url, pool_size=16)) as tokens:
+@pytest.fixture
+def tokens(address: str) -> Iterator[TokenCatalog]:
+    with closing(Catalog(address)) as catalog, closing(TokenCatalog(address, pool_size=16)) as tokens:
         catalog.prepare()
         yield tokens
 
@@ -51,3 +53,19 @@ def test_tokens_whose_time_is_over_are_refused_and_swept(tokens: TokenCatalog) -
     assert tokens.claim(DIGEST) is None
     assert tokens.sweep(datetime.now(UTC)) == 1
     assert tokens.sweep(datetime.now(UTC)) == 0
+
+
+def test_a_token_that_was_made_just_after_its_key_ended_is_refused(tokens: TokenCatalog, address: str) -> None:
+    now = datetime.now(UTC)
+    with closing(KeyCatalog(address)) as keys:
+        revoked = keys.insert("a" * 64, "revoked", "write", frozenset(), None)
+        keys.revoke(revoked.id)
+        expired = keys.insert("b" * 64, "expired", "write", frozenset(), now - timedelta(seconds=1))
+        valid = keys.insert("c" * 64, "valid", "write", frozenset(), now + timedelta(hours=1))
+    # As a process does that has not yet noticed.
+    for digest, key in (("1" * 64, revoked), ("2" * 64, expired), ("3" * 64, valid)):
+        tokens.insert(digest, str(key.id), Permit("cats"), now + timedelta(hours=1))
+
+    claims = [tokens.claim(digit * 64) for digit in "123"]
+
+    assert [claim is not None for claim in claims] == [False, False, True]
