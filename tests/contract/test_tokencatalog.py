@@ -55,7 +55,9 @@ def test_tokens_whose_time_is_over_are_refused_and_swept(tokens: TokenCatalog) -
     assert tokens.sweep(datetime.now(UTC)) == 0
 
 
-def test_a_token_that_was_made_just_after_its_key_ended_is_refused(tokens: TokenCatalog, address: str) -> None:
+def test_a_token_that_was_made_just_after_its_key_ended_is_refused(
+    tokens: TokenCatalog, address: str
+) -> None:
     now = datetime.now(UTC)
     with closing(KeyCatalog(address)) as keys:
         revoked = keys.insert("a" * 64, "revoked", "write", frozenset(), None)
