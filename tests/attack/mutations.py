@@ -1,5 +1,6 @@
 """Pictures that were whole once: each round is another broken one, the same in each run."""
 
+import os
 import random
 import struct
 from collections.abc import Callable, Iterator
@@ -8,8 +9,9 @@ from pathlib import Path
 
 from tests import pictures
 from tests.pictures import Sample, animation, encode, oriented, plain, talkative, texture
+from tests.servers import ROOT
 
-PHOTOS = Path("/work/shared/photos")
+PHOTOS = Path(os.environ.get("IMAGESTORE_TEST_PHOTOS") or ROOT.parent / "shared" / "photos")
 """Pictures of others, where they are at hand; the tests do without."""
 
 MAX_BYTES = 200_000
