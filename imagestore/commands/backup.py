@@ -24,7 +24,7 @@ def command(settings: Settings, out: Output, folder: Path, keep: int | None) -> 
     """Back up database, originals and secrets to DIR; a further backup to the same DIR copies what is
     new. The servers may run. Exit status 1 when an original is missing or damaged in the store."""
     backup, state = Backup(folder), Progress()
-    with open_tables(settings) as tables, open_parts(settings) as parts:
+    with backup.alone(), open_tables(settings) as tables, open_parts(settings) as parts:
         with out.progress("rows looked at") as progress:
             done = 0
             for state in backup.make(tables, parts.inventory, parts.storage, settings.data_dir):

@@ -21,10 +21,10 @@ from imagestore.upkeep.parts import open_parts, open_tables
 def command(settings: Settings, out: Output, folder: Path, moment: str | None) -> int:
     """Put the backup in DIR into an empty database and a store, and check them. Redis shall be empty
     too, and the servers stopped. Exit status 1 when an original is missing or damaged."""
-    state = Progress()
+    backup, state = Backup(folder), Progress()
     prepare_database(settings)
-    with open_tables(settings) as tables, open_parts(settings) as parts:
-        steps = Backup(folder).restore(tables, parts.storage, settings.spool_dir, settings.data_dir, moment)
+    with backup.alone(), open_tables(settings) as tables, open_parts(settings) as parts:
+        steps = backup.restore(tables, parts.storage, settings.spool_dir, settings.data_dir, moment)
         with out.progress("originals restored") as progress:
             done = 0
             for state in steps:

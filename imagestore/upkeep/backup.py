@@ -8,6 +8,7 @@ period, so that all are there. Only a purge may be faster; then the dump is made
 """
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -58,6 +59,26 @@ class Backup:
         self._folder = folder
         self._databases = folder / "databases"
         self._spool = folder / "spool"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Work on the folder while no other process does: two backups would share a draft, and one that
+        prunes would remove what another one has just copied.
+
+        Raises:
+            InvalidRequest: another backup or restore is at work there.
+            OSError: the folder cannot be made.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InvalidRequest("another backup or restore is at work in this folder") from error
+            yield
+        finally:
+            os.close(handle)
 
     @contextlib.contextmanager
     def originals(self) -> Iterator[Storage]:

@@ -41,6 +41,15 @@ def restore(home: House, folder: Path, moment: str | None = None) -> Progress:
     return state
 
 
+def imagestore(of: House, command: str, folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """A command's exit status, and the last of what it says."""
+    env = {"PATH": os.environ["PATH"], **of.env}
+    line = [sys.executable, "-m", "imagestore.commands", command, str(folder), *options, "--json"]
+    done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    said = (done.stdout or done.stderr).splitlines()
+    return done.returncode, json.loads(said[-1]) if said and said[-1].startswith("{") else {"said": said}
+
+
 def rows(home: House) -> dict[str, list[Any]]:
     """Every row of the database."""
     found: dict[str, list[Any]] = {}
@@ -193,18 +202,24 @@ def test_restore_refuses_what_it_would_spoil(home: House, empty: House, folder: 
     assert rows(empty)["image_info"] == []
 
 
+def test_one_backup_at_a_time_works_on_a_folder(home: House, empty: House, folder: Path) -> None:
+    home.store(b"one", "one")
+
+    with Backup(folder).alone():
+        (folder / "databases" / ".draft").mkdir(parents=True)
+        refused = [imagestore(home, "backup", folder), imagestore(empty, "restore", folder)]
+        draft_is_there = (folder / "databases" / ".draft").is_dir()
+
+    assert [status for status, _ in refused] == [2, 2]
+    assert draft_is_there
+    assert imagestore(home, "backup", folder)[0] == 0
+
+
 def test_commands_back_up_restore_and_check(home: House, empty: House, folder: Path) -> None:
     home.store(b"one", "one")
 
-    def imagestore(of: House, *arguments: str) -> tuple[int, dict[str, Any]]:
-        env = {"PATH": os.environ["PATH"], **of.env}
-        command = [sys.executable, "-m", "imagestore.commands", *arguments, "--json"]
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout.splitlines()[-1])
-
-    status, made = imagestore(home, "backup", str(folder), "--keep", "2")
-    status_after, restored = imagestore(empty, "restore", str(folder))
+    status, made = imagestore(home, "backup", folder, "--keep", "2")
+    status_after, restored = imagestore(empty, "restore", folder)
 
     assert (status, made["copied"], made["tables"]["image_info"]) == (0, 1, 1)
     assert (status_after, restored["copied"], restored["unlike"]) == (0, 1, 0)
