@@ -13,7 +13,7 @@ from typing import Any
 from peewee import fn
 
 from imagestore.database import Connection, Database
-from imagestore.models import ImageInfo, ImageTask, UpkeepNote
+from imagestore.models import AuditLog, ImageInfo, ImageTask, UpkeepNote
 
 _SUMS_PER_QUERY = 500
 _ROWS_PER_PAGE = 1000
@@ -63,6 +63,16 @@ class Inventory:
     def count(self) -> int:
         """How many images there are; more than there are originals, if some share one."""
         return int(self._database.read(ImageInfo.select().count))
+
+    def is_blank(self) -> bool:
+        """Whether the database has no image and has never noted that one came or went."""
+
+        def work(database: Connection) -> bool:
+            return not any(
+                list(table.select(table.id).limit(1).execute(database)) for table in (ImageInfo, AuditLog)
+            )
+
+        return self._database.read(work)
 
     def needed(self, sha256s: Sequence[str]) -> set[str]:
         """Which of these originals any row or waiting upload needs, as committed now."""

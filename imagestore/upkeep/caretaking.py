@@ -83,6 +83,11 @@ class Caretaker:
         now = datetime.now(UTC).timestamp()
         if not self._collect_every_s or now < note.get("began", 0) + self._collect_every_s:
             return False
+        if inventory.is_blank():
+            # A database that was lost and made anew, or the wrong one: to it every original is unneeded.
+            log.warning("no collection, since the database has never had an image")
+            inventory.keep_note(COLLECTION, {**note, "began": now})
+            return False
         done = Collected()
         for so_far in self._parts.collector().run(limit=COLLECTED_AT_ONCE):
             done = so_far
