@@ -1,0 +1,23 @@
+"""What a run is told: rounds, and the pictures to work on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`seconds` is how long one load of one contestant lasts, `count` how many tasks a round has."""
+
+    folder: Path
+    """Where servers keep their files; gone after the run."""
+    photos: Path | None
+    rounds: int
+    seconds: int
+    count: int
+
+    def photo(self) -> bytes:
+        """The smallest JPEG of the folder of photos, or a picture of a megapixel that is made up."""
+        found = sorted(self.photos.glob("*.jpg"), key=lambda path: path.stat().st_size) if self.photos else []
+        return found[0].read_bytes() if found else pictures.photo(1200, 900)

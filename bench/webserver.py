@@ -1,0 +1,52 @@
+"""A bare nginx over a folder: the limit that others are measured against, and an origin for downloads."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.servers import Server, free_port, program
+
+# It writes an access log, as the project's own nginx does.
+CONFIGURATION = """
+daemon off;
+worker_processes 2;
+{user}
+pid "{folder}/nginx.pid";
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+    access_log "{folder}/access.log";
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000;
+    default_type image/jpeg;
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        root "{root}";
+    }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def static_server(folder: Path, root: Path) -> Iterator[Server]:
+    """An nginx that answers with the files below `root`; its own files lie in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    # Else its workers would be `nobody`, who may not enter the folders of root.
+    user = "user root;" if os.getuid() == 0 else ""
+    path = folder / "nginx.conf"
+    path.write_text(CONFIGURATION.format(folder=folder, root=root, port=port, user=user))
+    server = Server(
+        [program("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(path)], port, folder / "log"
+    ).start()
+    try:
+        yield server
+    finally:
+        server.stop()

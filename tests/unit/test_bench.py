@@ -1,0 +1,60 @@
+"""What the benchmarks say of their figures."""
+
+import json
+
+import pytest
+
+from bench.report import Bar, Result, as_json, markdown
+from bench.statistics import Series, alternate
+
+HOT = Result(
+    "hot",
+    "req/s",
+    {"ours": Series((900.0, 80.0, 850.0)), "nginx": Series((1000.0, 100.0, 1000.0))},
+    (Bar("ours", "nginx", at_least=0.85), Bar("nginx", "ours", at_most=1.1), Bar("nginx", "ours")),
+)
+
+
+def test_one_disturbed_round_moves_neither_median_nor_ratio() -> None:
+    ours, nginx = HOT.series["ours"], HOT.series["nginx"]
+
+    ratio = ours.over(nginx)
+
+    assert (ours.median, ours.spread) == (850, (80, 900))
+    assert ratio.values == pytest.approx((0.9, 0.8, 0.85))
+    assert ratio.median == pytest.approx(0.85)
+
+
+def test_a_series_without_a_round_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs a value"):
+        Series(())
+
+
+def test_series_of_different_rounds_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        Series((1.0, 2.0)).over(Series((1.0,)))
+
+
+def test_contestants_are_asked_in_turn() -> None:
+    asked: list[str] = []
+
+    seen = alternate({name: lambda name=name: asked.append(name) or len(asked) for name in "ab"}, 2)
+
+    assert asked == ["a", "b", "a", "b"]
+    assert seen == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_table_shows_each_ratio_with_its_bar_and_verdict() -> None:
+    lines = markdown([HOT], "a machine").splitlines()
+
+    assert "| ours | 850 | 80 to 900 | 3 |" in lines
+    assert "| ours / nginx | 0.85 | 0.80 to 0.90 | >= 0.85 | pass |" in lines
+    assert "| nginx / ours | 1.18 | 1.11 to 1.25 | <= 1.1 | **fail** |" in lines
+    assert "| nginx / ours | 1.18 | 1.11 to 1.25 |  |  |" in lines
+
+
+def test_json_holds_every_round_and_every_verdict() -> None:
+    (result,) = json.loads(as_json([HOT], "a machine"))["results"]
+
+    assert result["values"]["ours"] == [900, 80, 850]
+    assert [bar["passed"] for bar in result["bars"]] == [True, False, None]
