@@ -7,7 +7,7 @@ UV := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-h
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-faults check format install lock clean bench packages-run packages-test \
+.PHONY: help run test test-faults check format install lock clean bench packages-run packages-test packages-bench \
 	up down logs key ps images test-stack fuzz audit
 
 help: ## list the targets
@@ -29,7 +29,7 @@ fuzz: packages-test .venv/.test ## attack the parsers, the engines and the API f
 audit: .venv/.test .venv-lock/.audit ## look for known holes in what is installed (needs the network)
 	@$(BIN)/python -m dev.audit .venv-lock/bin
 
-bench: packages-test .venv/.test ## measure it beside its limits (ARGS: parts, --photos FOLDER, --rounds N)
+bench: packages-bench .venv/.test ## measure it beside its limits (ARGS: parts, --photos FOLDER, --rounds N)
 	@$(BIN)/python -m bench $(ARGS)
 
 check: .venv/.test ## format, lint, types and the table of imports
@@ -79,6 +79,9 @@ packages-run:
 
 packages-test:
 	@dev/install-packages test
+
+packages-bench:
+	@dev/install-packages bench
 
 # One environment serves both: the test lock holds the run lock's versions and more, so that a
 # test run leaves nothing for the next start to install, and the other way round.

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import report, tasks
+from bench import hot, report, tasks
 from bench.options import Options
 
-PARTS: dict[str, Callable[[Options], list[report.Result]]] = {"tasks": tasks.measure}
+PARTS: dict[str, Callable[[Options], list[report.Result]]] = {"hot": hot.measure, "tasks": tasks.measure}
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

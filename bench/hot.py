@@ -1,0 +1,119 @@
+"""Part `hot`: what is cached, against the same bytes as a static file of nginx."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from bench import wrk
+from bench.options import Options
+from bench.report import Bar, Result
+from bench.statistics import Series, alternate
+from bench.webserver import static_server
+from imagestore.signing import SigningKey, sign
+from tests.imagestack import ImageStack, image_stack
+from tests.nginx import nginx_server
+from tests.servers import Server
+
+STATIC = "nginx static file"
+MEMORY, REDIS, SIGNED = "thumbnail, nginx memory", "thumbnail, Redis", "thumbnail, signed"
+STATIC_ORIGINAL = "nginx static original"
+BY_ID, BY_SUM, BY_NAME = "original by id", "original by sum", "original by name"
+STATIC_INFO, INFO = "nginx static JSON", "info"
+
+BARS = (
+    Bar(MEMORY, STATIC, at_least=0.85),
+    Bar(SIGNED, STATIC, at_least=0.65),
+    Bar(REDIS, STATIC, at_least=0.35),
+    Bar(BY_ID, STATIC_ORIGINAL, at_least=0.6),
+    Bar(BY_SUM, STATIC_ORIGINAL, at_least=0.6),
+    Bar(BY_NAME, STATIC_ORIGINAL, at_least=0.6),
+    Bar(INFO, STATIC_INFO, at_least=0.3),
+)
+P99_BARS = (Bar(MEMORY, STATIC, at_most=1.5), Bar(SIGNED, STATIC, at_most=1.5))
+
+NOTE = (
+    f"wrk, {wrk.CONNECTIONS} connections, {wrk.THREADS} threads, all on one URL; every nginx has two "
+    "processes and writes its access log. Records are known to nginx for a "
+    "second, except to the one without memory."
+)
+KEY = SigningKey("bench", "a-secret-for-benchmarks-of-40-characters")
+
+
+def measure(options: Options) -> list[Result]:
+    """Answers a second and the 99th percentile of their times, a load of `options.seconds` each."""
+    with _addresses(options) as addresses:
+        contestants: dict[str, Callable[[], wrk.Load]] = {
+            name: partial(wrk.load, url, options.seconds) for name, url in addresses.items()
+        }
+        seen = alternate(contestants, options.rounds)
+    rates = {name: Series(tuple(load.rate for load in loads)) for name, loads in seen.items()}
+    delays = {name: Series(tuple(load.p99_ms for load in loads)) for name, loads in seen.items()}
+    return [
+        Result("hot", "req/s", rates, BARS, NOTE),
+        Result("hot", "99th percentile in ms", delays, P99_BARS),
+    ]
+
+
+@contextlib.contextmanager
+def _addresses(options: Options) -> Iterator[dict[str, str]]:
+    """Name -> URL, of everything that is compared; each has been asked, and answers what it should."""
+    root = options.folder / "static"
+    root.mkdir()
+    with contextlib.ExitStack() as stack:
+        limit = _at(stack.enter_context(static_server(options.folder / "limit", root)))
+        ours = stack.enter_context(image_stack(options.folder / "stack"))
+        photo = options.photo()
+        image = ours.upload(photo, dkey="bench.jpg")
+        thumbnail = f"/image/read?id={image['id']}&width=300"
+        info = f"/image/info?id={image['id']}"
+        for name, path in {"thumbnail.jpg": thumbnail, "info.json": info}.items():
+            (root / name).write_bytes(ours.http.get(path).raise_for_status().content)
+        (root / "original.jpg").write_bytes(photo)
+        memory = _at(stack.enter_context(_front(ours, "memory")))
+        redis = _at(stack.enter_context(_front(ours, "redis", PICTURE_MEMORY="0", RECORD_MEMORY_S="0")))
+        signed = _at(stack.enter_context(_front(ours, "signed", SIGNING="*=enforce")))
+        addresses = {
+            STATIC: f"{limit}/thumbnail.jpg",
+            MEMORY: memory + thumbnail,
+            SIGNED: signed + sign(thumbnail, KEY),
+            REDIS: redis + thumbnail,
+            STATIC_ORIGINAL: f"{limit}/original.jpg",
+            BY_ID: f"{memory}/image/read?id={image['id']}",
+            BY_SUM: f"{memory}/image/read?sum={image['md5sum']}",
+            BY_NAME: f"{memory}/{image['domain']}/{quote(image['dkey'])}",
+            STATIC_INFO: f"{limit}/info.json",
+            INFO: memory + info,
+        }
+        _check(addresses)
+        yield addresses
+
+
+def _front(ours: ImageStack, name: str, **values: str) -> contextlib.AbstractContextManager[Server]:
+    """One more nginx in front of the stack, without a limit on the rate of one address."""
+    return nginx_server(
+        ours.folder / name,
+        api=f"127.0.0.1:{ours.api.port}",
+        redis_url=ours.env["REDIS_URL"],
+        originals=Path(ours.env["DATA_DIR"]) / "originals",
+        signing_keys=f"{KEY.id}={KEY.secret}",
+        RATE_PER_ADDRESS="0",
+        **values,
+    )
+
+
+def _at(server: Server) -> str:
+    return f"http://127.0.0.1:{server.port}"
+
+
+def _check(addresses: dict[str, str]) -> None:
+    """Ask each twice, so that it is cached; all of a kind have to give one body."""
+    kinds = {STATIC: (MEMORY, SIGNED, REDIS), STATIC_ORIGINAL: (BY_ID, BY_SUM, BY_NAME), STATIC_INFO: (INFO,)}
+    for limit, others in kinds.items():
+        expected = httpx.get(addresses[limit]).raise_for_status().content
+        for name in others * 2:
+            if httpx.get(addresses[name]).raise_for_status().content != expected:
+                raise RuntimeError(f"{name} does not answer with the bytes of {limit}")
