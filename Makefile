@@ -17,7 +17,7 @@ run: packages-run .venv/.run ## install what is missing and run the whole stack 
 	@$(BIN)/python -m dev.run
 
 test: packages-test .venv/.test .venv-swift/.test ## install what is missing and run every test on real servers
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations=10 $(ARGS)
 
 test-faults: packages-test .venv/.test .venv-swift/.test ## break every part of a stack under load (ROUNDS, ONLY, TASKS, REPORT=1)
 	@FAULT_TESTS=1 ROUNDS="$(ROUNDS)" ONLY="$(ONLY)" TASKS="$(TASKS)" REPORT="$(REPORT)" \
