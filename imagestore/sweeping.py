@@ -57,12 +57,17 @@ class Sweeper:
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Sweep until `stopped` says so, whatever else is away meanwhile."""
+        well = True
         while not stopped():
             busy = False
             try:
                 busy = self.round() > 0
+                well = True
             except ImagestoreError as error:
-                log.warning("cannot sweep now: %s", error.detail)
+                # Once an outage, and not once a second.
+                if well:
+                    log.warning("cannot sweep now: %s", error.detail)
+                well = False
             except Exception:
                 log.exception("a bug in the sweeper")
             time.sleep(BUSY_PAUSE_S if busy else IDLE_PAUSE_S)

@@ -182,8 +182,8 @@ class Runs:
         what = outcome.flag if isinstance(outcome, Ended) else "again"
         count_task(kind=task.kind, outcome=what, problem=outcome.problem, seconds=duration_ms / 1000)
         log.info(
-            "task_id=%d attempt=%d outcome=%s problem=%s ms=%d%s",
-            *(task.id, task.attempts, what, outcome.problem, duration_ms),
+            "task_id=%d attempt=%d outcome=%s problem=%s host=%s ms=%d%s",
+            *(task.id, task.attempts, what, outcome.problem, task.host, duration_ms),
             "" if ours else " (its claim was lost, so this does not count)",
         )
 

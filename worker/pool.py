@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
@@ -76,6 +77,8 @@ class Pool:
             if os.getppid() == parent:
                 role()
             code = 0
+        except SystemExit:
+            pass
         except Exception:
             log.exception("a process of the worker failed")
         finally:
@@ -110,11 +113,22 @@ def work(settings: Settings, queue_names: tuple[str, ...]) -> None:
     # A name of its own at each start: after a kill -9 Redis still knows the old one for a while,
     # and RQ refuses a second worker of one name.
     name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    logging.getLogger("rq.worker").addFilter(_is_news)
     worker = Worker(
         queues, name=name, connection=connection, serializer=JSONSerializer, worker_ttl=WORKER_TTL_S
     )
     # In turn, so that no queue waits for another one to be empty.
-    worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
+    try:
+        worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
+    except RedisError as error:
+        # The pool starts another one in its place, until Redis is back.
+        log.warning("a worker has lost the queue: %s", type(error).__name__)
+        raise SystemExit(1) from error
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """RQ tells each of its tries to reach Redis as an error; eight workers would fill the log with them."""
+    return "could not connect to Redis" not in str(record.msg)
 
 
 def sweep(settings: Settings) -> None:

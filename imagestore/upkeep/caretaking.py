@@ -53,14 +53,19 @@ class Caretaker:
     def run(self, stopped: Callable[[], bool]) -> None:
         """Take care until `stopped` says so, whatever is away meanwhile."""
         self._stopped = stopped
+        well = True
         while not stopped():
             busy = False
             try:
                 busy = self.round()
+                well = True
             except Stopped:
                 continue
             except ImagestoreError as error:
-                log.warning("cannot scrub or collect now: %s", error.detail)
+                # Once an outage, and not once a second.
+                if well:
+                    log.warning("cannot scrub or collect now: %s", error.detail)
+                well = False
             except Exception:
                 log.exception("a bug in the caretaker")
             self._rest(0 if busy else IDLE_PAUSE_S)

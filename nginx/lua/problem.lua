@@ -44,6 +44,10 @@ function problem.answer()
         -- Without any upstream it was a client that asked for an internal location.
         name = ngx.var.upstream_status and "storage-unavailable" or "not-found"
     end
+    if name == "processing-timeout" and not match(ngx.var.upstream_connect_time or "", "%d") then
+        -- Nobody took the request: the container of the API is gone, and its address answers nothing.
+        name = "overloaded"
+    end
     local status, title, detail = unpack(PROBLEMS[name])
     for _, header in ipairs(LEFT_OVER) do
         ngx.header[header] = nil

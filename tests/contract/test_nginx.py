@@ -1,6 +1,7 @@
 """nginx in front of a stand-in for the API: what the hot path answers itself, what it hands over,
 how originals leave, and what its own errors look like."""
 
+import contextlib
 import json
 import os
 import socket
@@ -444,7 +445,7 @@ def test_metrics_are_for_this_machine_only(always: Front, tmp_path: Path) -> Non
     page = always.http.get("/metrics").content
 
     assert page.startswith(b"from the API")
-    assert b"\nimagestore_nginx_requests_total{" in page
+    assert b"\n# TYPE imagestore_nginx_requests_total counter\n" in page
     with front(tmp_path, METRICS_FROM="192.0.2.1, 198.51.100.0/24") as guarded:
         for path in ("/metrics", "/v1/metrics", "/%6Detrics", "/x/../metrics"):
             received = raw_exchange(
@@ -956,6 +957,24 @@ def test_redis_that_lost_its_scripts_is_told_again(always: Front) -> None:
 
     assert always.http.get(URL).content == PICTURE.body
     assert always.api.asked == []
+
+
+def test_api_whose_address_is_gone_is_overloaded_and_not_slow(tmp_path: Path) -> None:
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        # Whoever else connects gets no answer at all, as from a container that was removed.
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        with front(tmp_path, API=f"127.0.0.1:{full.getsockname()[1]}") as running:
+            answer = running.http.get("/images/8")
+
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "/problems/overloaded"
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.elapsed.total_seconds() < 5
 
 
 def test_slow_api_holds_up_nobody_else(own: Front) -> None:
