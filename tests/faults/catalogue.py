@@ -82,3 +82,10 @@ DISKS = (
     _pair(harms.ORIGINALS_FULL, harms.AOF_FULL, 3, READS),
 )
 """Full disks, each of its own."""
+
+CLOCKS = (
+    _one(harms.CLOCK_BEHIND, 4, ALL),
+    _one(harms.CLOCK_AHEAD, 4, ALL),
+    _pair(harms.CLOCK_AHEAD, harms.WORKER, 3, ALL),
+)
+"""Steps of the wall clock of nginx, API and workers; nobody asks MariaDB's, and Redis knows only spans."""

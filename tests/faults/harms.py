@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faketime import set_clock
 from tests.faults.system import System
 from tests.servers import Server
 
@@ -118,6 +119,14 @@ def _free(disk: str) -> Act:
     return lambda system: (system.disks[disk] / "filler").unlink()
 
 
+def _set_clock(offset_s: int) -> Act:
+    def act(system: System) -> None:
+        assert system.clock is not None
+        set_clock(system.clock, offset_s)
+
+    return act
+
+
 def _s3(mood: str) -> Act:
     def let(system: System) -> None:
         assert system.s3 is not None
@@ -164,3 +173,5 @@ S3_HUNG = Harm("S3 hangs", _s3("hangs"), _s3("well"))
 ORIGINALS_FULL = Harm("disk of originals full", _fill("originals"), _free("originals"))
 SPOOL_FULL = Harm("disk of spool files full", _fill("spool"), _free("spool"))
 AOF_FULL = Harm("disk of Redis' AOF full", _fill("redis"), _free("redis"))
+CLOCK_AHEAD = Harm("clock an hour ahead, and back", _set_clock(3600), _set_clock(0))
+CLOCK_BEHIND = Harm("clock an hour behind, and back", _set_clock(-3600), _set_clock(0))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faketime import set_clock, start_with_clock
 from tests.faults.s3proxy import S3Proxy, s3_proxy
 from tests.imagestack import ImageStack, image_stack
 from tests.mariadb import MariaDB
@@ -18,6 +19,9 @@ from tests.origin import Origin, origin
 from tests.servers import Server
 from tests.swift import make_bucket, s3_server, storage_url
 from tests.taskstack import TaskStack
+
+CLOCK = Path(__file__).parent / "clock"
+"""Holds a module that lets Python follow a clock file too."""
 
 TMPFS = {"originals": "data/originals", "spool": "data/spool", "redis": "redis"}
 """Disks of their own, so that each can be full alone."""
@@ -42,6 +46,8 @@ class System:
     """STORAGE_URL, past any proxy, for the check at the end."""
     s3: S3Proxy | None = None
     disks: dict[str, Path] = field(default_factory=dict)
+    clock: Path | None = None
+    """How many seconds the wall clocks of nginx, API and workers are wrong, such as `+3600`."""
 
     def bugs(self) -> list[str]:
         """What the programs themselves logged as such."""
@@ -61,9 +67,15 @@ class System:
 
 @contextlib.contextmanager
 def system(
-    folder: Path, mariadb: MariaDB, *, s3: bool = False, disks: bool = False, **settings: str
+    folder: Path,
+    mariadb: MariaDB,
+    *,
+    s3: bool = False,
+    disks: bool = False,
+    clock: bool = False,
+    **settings: str,
 ) -> Iterator[System]:
-    """A ready system under `folder`; with its originals on S3 or on small disks."""
+    """A ready system under `folder`; with its originals on S3, on small disks, with a clock to be set."""
     env = {"WORKER_PROCESSES": "1", "TASK_LEASE_S": "5", "TASK_RETRY_S": "0.5", "FETCH_RATE_PER_HOST": "1000"}
     env |= settings
     with contextlib.ExitStack() as stack:
@@ -82,9 +94,17 @@ def system(
         mounted = {}
         if disks:
             mounted = {name: stack.enter_context(_tmpfs(folder / place)) for name, place in TMPFS.items()}
+        wrong = folder / "clock" if clock else None
+        if wrong:
+            folder.mkdir(parents=True, exist_ok=True)
+            set_clock(wrong, 0)
+            env |= {"PYTHONPATH": str(CLOCK), "CLOCK_FILE": str(wrong)}
         images = stack.enter_context(image_stack(folder, **env))
+        if wrong:
+            start_with_clock(images.nginx, wrong)
+            images.wait_ready()
         tasks = TaskStack(folder, images.env, images.redis, images.writer)
-        whole = System(folder, images, tasks, mariadb.server, server, store, proxy, mounted)
+        whole = System(folder, images, tasks, mariadb.server, server, store, proxy, mounted, wrong)
         whole.start_workers()
         try:
             yield whole

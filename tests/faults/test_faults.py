@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.catalogue import BUCKET, DISKS, PROCESSES, Fault
+from tests.faults.catalogue import BUCKET, CLOCKS, DISKS, PROCESSES, Fault
 from tests.faults.checker import losses
 from tests.faults.journal import Journal
 from tests.faults.ledger import Ledger
@@ -49,6 +49,7 @@ def outcomes() -> Iterator[list[Outcome]]:
         pytest.param(PROCESSES, {}, id="processes"),
         pytest.param(BUCKET, {"s3": True}, id="bucket"),
         pytest.param(DISKS, {"disks": True}, id="disks"),
+        pytest.param(CLOCKS, {"clock": True}, id="clocks"),
     ],
 )
 def test_nothing_acknowledged_is_lost_and_all_comes_back(
