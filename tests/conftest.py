@@ -1,10 +1,18 @@
 """Servers that several tests share."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.mariadb import MariaDB, mariadb_server
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted, also when the run itself may not be: a shell starts programs
+    in the background with SIGINT ignored, and all their children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
