@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from imagestore.breaker import Breaker
 from imagestore.cachewords import (
@@ -34,6 +32,7 @@ from imagestore.errors import ImagestoreError
 from imagestore.flight import Flights
 from imagestore.leases import Leases
 from imagestore.records import CONTENT_TYPES, ImageRecord, Picture
+from imagestore.redisclient import open_redis
 
 __all__ = ["Cache", "CachedPicture", "Gone"]
 
@@ -87,9 +86,7 @@ class Cache:
         spellings_max: int = MAX_SPELLINGS,
         timeout_s: float = 0.3,
     ) -> None:
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = open_redis(url, timeout_s=timeout_s)
         self._record_ttl_s = record_ttl_s
         self._picture_ttl_s = picture_ttl_s
         self._fields_max = fields_max

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from imagestore.errors import QueueUnavailable
+from imagestore.redisclient import open_redis
 
 LEASE_S = 15
 """Life of a place without a heartbeat."""
@@ -41,9 +40,7 @@ class HostLimits:
     """
 
     def __init__(self, url: str, *, concurrency: int, rate: float, timeout_s: float = 1.0) -> None:
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = open_redis(url, timeout_s=timeout_s)
         self._concurrency = concurrency
         self._rate = rate
         self._take = self._redis.register_script(_TAKE)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rq import Queue, Worker
 from rq.job import Job as RQJob
 from rq.serializers import JSONSerializer
@@ -20,6 +18,7 @@ from rq.utils import utcparse
 from imagestore.actor import actor
 from imagestore.breaker import Breaker
 from imagestore.errors import QueueUnavailable
+from imagestore.redisclient import open_redis
 
 DOWNLOADS, PICTURES, CALLBACKS = "downloads", "pictures", "callbacks"
 
@@ -75,9 +74,7 @@ class JobQueue:
     """
 
     def __init__(self, url: str, *, timeout_s: float = 1.0) -> None:
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = open_redis(url, timeout_s=timeout_s)
         self._link = Breaker("queue")
 
     def send(self, queue: str, jobs: Iterable[Job]) -> None:

@@ -9,10 +9,9 @@ import threading
 import time
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from imagestore.breaker import Breaker
+from imagestore.redisclient import open_redis
 
 BURST_S = 2
 """So many seconds' worth of requests may come at once."""
@@ -29,9 +28,7 @@ class KeyLimits:
     """
 
     def __init__(self, url: str, *, rate: float, timeout_s: float = 0.1) -> None:
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = open_redis(url, timeout_s=timeout_s)
         self._interval_us = 1e6 / rate if rate else 0.0
         self._take = self._redis.register_script(_TAKE)
         self._link = Breaker("count of requests")
