@@ -4,6 +4,7 @@ import contextlib
 
 import click
 
+from imagestore.commands.gc import refuse_doubtful
 from imagestore.commands.options import opens_store
 from imagestore.commands.output import Output
 from imagestore.settings import Settings
@@ -28,9 +29,16 @@ from imagestore.upkeep.parts import open_parts, other_store
     show_default=True,
     help="Files that are read at once.",
 )
+@click.option("--anyway", is_flag=True, help="With --repair: also when no row needs most of all originals.")
 @opens_store
 def command(
-    settings: Settings, out: Output, quick: bool, repair: bool, sources: tuple[str, ...], readers: int
+    settings: Settings,
+    out: Output,
+    quick: bool,
+    repair: bool,
+    sources: tuple[str, ...],
+    readers: int,
+    anyway: bool,
 ) -> int:
     """Compare all rows with all stored originals: missing files, files that no row needs, wrong lengths,
     damaged bytes. The servers may run. Exit status 1 when a fault was found that is not mended."""
@@ -41,6 +49,9 @@ def command(
         parts = stack.enter_context(open_parts(settings))
         others = [stack.enter_context(other_store(url, settings)) for url in sources]
         menders = (parts.healer(others), parts.collector()) if repair else None
+        if repair and not anyway:
+            # Files that no row needs go, as in a collection.
+            refuse_doubtful(parts.collector())
         progress = stack.enter_context(out.progress("folders checked", FOLDERS))
         folder = 0
         for step in check(parts.survey(deep=not quick, readers=readers), menders):

@@ -88,13 +88,13 @@ class Caretaker:
         now = datetime.now(UTC).timestamp()
         if not self._collect_every_s or now < note.get("began", 0) + self._collect_every_s:
             return False
-        if inventory.is_blank():
-            # A database that was lost and made anew, or the wrong one: to it every original is unneeded.
-            log.warning("no collection, since the database has never had an image")
+        collector = self._parts.collector()
+        if doubt := collector.doubt(self._beat):
+            log.warning("no collection, since %s; `imagestore gc --anyway` removes them", doubt)
             inventory.keep_note(COLLECTION, {**note, "began": now})
             return False
         done = Collected()
-        for so_far in self._parts.collector().run(limit=COLLECTED_AT_ONCE):
+        for so_far in collector.run(limit=COLLECTED_AT_ONCE):
             done = so_far
             self._beat()
         totals = {name: note.get(name, 0) + count for name, count in asdict(done).items()}

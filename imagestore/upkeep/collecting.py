@@ -8,7 +8,7 @@ was cut off has left on the trash shelf is judged by the next one.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 """Files that leave the store before it is asked whether a row has come; some tenths of a second."""
+
+PLAUSIBLE_SHARE, PLAUSIBLE_COUNT = 0.5, 100
+"""A collection of this share of all originals is not doubted, nor is one of this number."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,22 @@ class Collector:
             if limit is not None and done.removed >= limit:
                 break
         yield done
+
+    def doubt(self, beat: Callable[[], object] = lambda: None) -> str | None:
+        """Why a collection now may be a mistake, as a sentence; None when it looks right.
+
+        To a database that was made anew, to an old dump of it and to the wrong one most originals look
+        unneeded. `beat` is called now and then. Raises as `run` does.
+        """
+        would = Collected()
+        for so_far in self.run(dry_run=True):
+            would = so_far
+            beat()
+        if would.removed and self._inventory.is_blank():
+            return "the database has never had an image"
+        if would.removed > max(PLAUSIBLE_COUNT, PLAUSIBLE_SHARE * would.examined):
+            return f"no row needs {would.removed} of the {would.examined} stored originals"
+        return None
 
     def purge(self, sha256: str) -> bool:
         """Remove one original now, whatever its age, unless a row needs it; whether it is gone.

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from imagestore.commands import main
 from imagestore.jobqueue import JobQueue
 from imagestore.upkeep.caretaking import Caretaker
+from imagestore.upkeep.collecting import PLAUSIBLE_COUNT
 from tests.servers import redis_server
 from tests.upkeep.house import A_DAY_S, House, house
 
@@ -28,6 +30,41 @@ def test_a_new_database_beside_old_originals_costs_none_of_them(tmp_path: Path, 
 
         assert new.stored() == {needed.sha256}
         assert not (tmp_path / "originals" / ".trash").exists()
+
+
+def test_the_wrong_database_costs_no_original_though_it_has_images(tmp_path: Path, queue: JobQueue) -> None:
+    store = str(tmp_path / "originals")
+    with house(tmp_path / "right", STORAGE_URL=store) as right:
+        needed = {
+            right.store(b"%d" % number, str(number), age_s=3 * A_DAY_S).sha256
+            for number in range(PLAUSIBLE_COUNT + 1)
+        }
+
+    with house(tmp_path / "wrong", STORAGE_URL=store) as wrong:
+        own = wrong.store(b"one of its own", "own")
+        Caretaker(wrong.parts, queue).round()
+
+        assert wrong.stored() == {*needed, own.sha256}
+
+
+@pytest.mark.parametrize("command", [["gc"], ["fsck", "--repair", "--quick"]])
+def test_commands_remove_most_originals_only_when_told_to_anyway(
+    home: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    for number in range(PLAUSIBLE_COUNT + 1):
+        home.put(b"%d" % number, age_s=3 * A_DAY_S)
+    kept = home.store(b"kept", "kept")
+    for name, value in home.env.items():
+        monkeypatch.setenv(name, value)
+
+    refused = main(command)
+    told = capsys.readouterr().err
+    left = len(home.stored())
+    removed = main([*command, "--anyway"])
+
+    assert (refused, left) == (1, PLAUSIBLE_COUNT + 2)
+    assert f"no row needs {PLAUSIBLE_COUNT + 1} of the {PLAUSIBLE_COUNT + 2} stored originals" in told
+    assert (removed, home.stored()) == (0, {kept.sha256})
 
 
 def test_what_no_row_needs_is_collected_also_after_the_last_image_went(home: House, queue: JobQueue) -> None:
