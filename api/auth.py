@@ -9,7 +9,7 @@ from imagestore.actor import act_as, actor
 from imagestore.errors import Unauthenticated
 from imagestore.grants import Grant, Right
 from imagestore.keyring import Keyring
-from imagestore.uploadtokens import PREFIX as TOKEN_PREFIX
+from imagestore.settings import UPLOAD_TOKEN_PREFIX
 
 PUBLIC = None
 
@@ -67,7 +67,7 @@ class Access:
         if right is PUBLIC:
             return
         secret, route = bearer(req), (req.uri_template or "").removeprefix("/v1")
-        if secret.startswith(TOKEN_PREFIX) and (route, req.method) in BY_TOKEN:
+        if secret.startswith(UPLOAD_TOKEN_PREFIX) and (route, req.method) in BY_TOKEN:
             req.context.upload_token = secret
             return
         grant = self._keyring.admit(secret)

@@ -18,6 +18,9 @@ from imagestore.variants import Variants
 
 MIB = 1024 * 1024
 
+UPLOAD_TOKEN_PREFIX = "ist_"  # noqa: S105 - what they begin with, not one of them
+"""Of every upload token, and of no key, so that one is told from the other."""
+
 
 class InvalidSettings(ValueError):
     """One or more variables are outside their range; the message lists all of them, a line each."""
@@ -262,6 +265,10 @@ class _Reader(Environment):
             if len(key.secret) < 16 or not key.secret.isascii() or " " in key.secret:
                 self.faults.append(
                     "API_KEY or a key of API_KEYS is not 16 or more ASCII characters without spaces"
+                )
+            if key.secret.startswith(UPLOAD_TOKEN_PREFIX):
+                self.faults.append(
+                    f"API_KEY or a key of API_KEYS begins with {UPLOAD_TOKEN_PREFIX}, as upload tokens do"
                 )
         return tuple(keys)
 

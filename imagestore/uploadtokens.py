@@ -14,14 +14,11 @@ from imagestore.grants import Grant
 from imagestore.permits import Permit, UploadToken
 from imagestore.probe import sniff
 from imagestore.records import Spooled
-from imagestore.settings import Settings
+from imagestore.settings import UPLOAD_TOKEN_PREFIX, Settings
 from imagestore.tokencatalog import TokenCatalog
 from imagestore.writing import Stored, Writes
 
 log = logging.getLogger(__name__)
-
-PREFIX = "ist_"
-"""Of every token, so that one is told from a key."""
 
 
 class UploadTokens:
@@ -47,7 +44,7 @@ class UploadTokens:
             Forbidden: the caller may not write there.
         """
         grant.require_domain(permit.domain)
-        secret = PREFIX + secrets.token_urlsafe(32)
+        secret = UPLOAD_TOKEN_PREFIX + secrets.token_urlsafe(32)
         expire_time = datetime.now(UTC) + timedelta(seconds=life_s)
         token = self._catalog.insert(_digest(secret), grant.key_id, permit, expire_time)
         log.info("made token_id=%d domain=%s", token.id, permit.domain)

@@ -113,9 +113,11 @@ class Writes:
                 raise KeyConflict(f"{domain}/{dkey} holds another picture; send overwrite=1 to replace it")
             if existing is None and not self._catalog.has_room(domain, spooled.content.size):
                 # Told before anything is stored; the row's transaction has the last word.
-                raise QuotaExceeded(f"the quota of domain {domain!r} is used up")
+                existing = None if dkey else self._unnamed(domain, spooled.content.sha256)
+                if existing is None:
+                    raise QuotaExceeded(f"the quota of domain {domain!r} is used up")
             accepted = accepted or self._accept(spooled, truncated_too)
-            dkey = dkey or f"{spooled.content.sha256}.{accepted.facts.format}"
+            dkey = dkey or _own_name(spooled.content.sha256, accepted.facts.format)
             try:
                 if existing is None:
                     return self._create(accepted, domain, dkey, user_metadata)
@@ -226,6 +228,11 @@ class Writes:
         self._owing = self._owing or settled < len(debts) or len(debts) == DEBTS_AT_ONCE
         return settled
 
+    def _unnamed(self, domain: str, sha256: str) -> ImageRecord | None:
+        """The row that these bytes have already under the name made from their hash."""
+        known = self._catalog.by_sum(sha256)
+        return self._catalog.by_key(domain, _own_name(sha256, known.format)) if known else None
+
     def _accept(self, spooled: Spooled, truncated_too: bool = False) -> _Accepted:
         """Check a body and make it durable. Bytes that are stored already were checked then."""
         sniff(spooled.head)
@@ -310,6 +317,11 @@ class Writes:
     def _forget_unused(self, sha256: str) -> None:
         if self._catalog.references(sha256) == 0:
             self._cache.forget_pictures(sha256)
+
+
+def _own_name(sha256: str, image_format: str) -> str:
+    """The dkey of a picture that was given none."""
+    return f"{sha256}.{image_format}"
 
 
 def _check_mark(domain: str, user_metadata: Mapping[str, Any] | None) -> None:

@@ -59,6 +59,16 @@ def test_a_full_domain_takes_again_what_was_made_room_for(stack: ImageStack) -> 
     assert [answer.status_code for answer in (replaced, deleted, taken)] == [200, 204, 201]
 
 
+def test_what_a_full_domain_has_already_may_be_sent_again(stack: ImageStack) -> None:
+    answers = [
+        stack.writer.post("/image/upload?domain=again", content=PICTURES[number])
+        for number in (0, 1, 2, 3, 0, 4)
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 201, 200, 507]
+    assert answers[4].json()["id"] == answers[0].json()["id"]
+
+
 def test_every_change_is_in_the_audit_log_with_its_request(stack: ImageStack) -> None:
     key = stack.writer.post("/keys", json={"name": "auditor", "rights": "write"}).json()
     auth = {"Authorization": f"Bearer {key['key']}"}

@@ -110,6 +110,12 @@ def test_a_key_without_a_valid_domain_behind_its_sign_is_refused(tmp_path: Path,
         Settings.from_env({"DATA_DIR": str(tmp_path), "API_KEYS": keys})
 
 
+@pytest.mark.parametrize("keys", ["ist_" + "k" * 20, "k" * 20 + ";ist_" + "k" * 20 + "=cats"])
+def test_a_key_that_looks_like_an_upload_token_is_refused(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(InvalidSettings, match="begins with ist_"):
+        Settings.from_env({"DATA_DIR": str(tmp_path), "API_KEYS": keys})
+
+
 def test_a_secret_may_hold_equals_signs(tmp_path: Path) -> None:
     env = {"DATA_DIR": str(tmp_path), "API_KEYS": "c2VjcmV0c2VjcmV0===cats,dogs"}
 
