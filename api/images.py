@@ -10,13 +10,13 @@ from api.errors import unknown_parameter
 from api.paging import page_limit
 from api.preconditions import precondition
 from api.read import send_record
-from api.responses import describe, send_image, send_json
+from api.responses import send_image, send_json
 from api.signatures import admit
 from api.write import UploadImage, send_stored, wants_purge
 from imagestore.errors import InvalidParameter, InvalidRequest
 from imagestore.names import check_dkey, check_domain, check_id, check_prefix
 from imagestore.query import parse_query
-from imagestore.records import ImageRecord
+from imagestore.records import ImageRecord, describe_image
 from imagestore.service import ImageStore
 from imagestore.signing import without_signature
 
@@ -42,7 +42,7 @@ class Images(UploadImage):
         records = self._store.reads.page(domain, prefix, after, limit + 1)
         more = len(records) > limit
         next_page = _next(req.path, parameters, records[limit - 1]) if more else None
-        send_json(resp, {"images": [describe(record) for record in records[:limit]], "next": next_page})
+        send_json(resp, {"images": [describe_image(record) for record in records[:limit]], "next": next_page})
 
     on_head = on_get
 

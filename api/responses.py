@@ -10,7 +10,7 @@ from urllib.parse import quote
 import falcon
 
 from imagestore.identity import record_etag
-from imagestore.records import CONTENT_TYPES, ImageRecord
+from imagestore.records import ImageRecord, description
 from imagestore.taskrecords import TaskRecord, describe_task
 
 CONTENT_SECURITY_POLICY = "default-src 'none'; sandbox"
@@ -57,52 +57,28 @@ def content_disposition(file_name: str) -> str:
 
 def send_json(resp: falcon.Response, value: Any, *, status: int = 200) -> None:
     """A JSON answer that clients ask for again each time."""
+    _send_text(resp, json.dumps(value, ensure_ascii=False), status)
+
+
+def _send_text(resp: falcon.Response, text: str, status: int) -> None:
     resp.status = status
     resp.content_type = "application/json"
     resp.set_header("X-Content-Type-Options", "nosniff")
     if resp.get_header("Cache-Control") is None:
         resp.set_header("Cache-Control", "no-cache")
-    resp.text = json.dumps(value, ensure_ascii=False)
+    resp.text = text
 
 
 def send_image(resp: falcon.Response, record: ImageRecord, *, status: int = 200) -> None:
     """The description of an image, with the ETag that If-Match takes."""
     resp.set_header("ETag", record_etag(record))
-    send_json(resp, describe(record), status=status)
+    _send_text(resp, description(record), status)
 
 
 def send_accepted(resp: falcon.Response, task: TaskRecord) -> None:
     """202 with the task, and where to ask for it."""
     send_json(resp, describe_task(task), status=202)
     resp.set_header("Location", f"/v1/tasks/{task.id}")
-
-
-def describe(record: ImageRecord) -> dict[str, Any]:
-    """An image as JSON: every column, and where to get it. Sizes in pixels and bytes, times in UTC."""
-    name = f"/{record.domain}/{quote(record.dkey)}"
-    return {
-        "id": record.id,
-        "rev": record.rev,
-        "domain": record.domain,
-        "dkey": record.dkey,
-        "md5sum": record.md5sum,
-        "sha256": record.sha256,
-        "format": record.format,
-        "content_type": CONTENT_TYPES[record.format],
-        "width": record.width,
-        "height": record.height,
-        "size": record.size,
-        "image_metadata": dict(record.image_metadata),
-        "user_metadata": dict(record.user_metadata),
-        "create_time": record.create_time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "update_time": record.update_time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "links": {
-            "self": f"/v1/images/{record.id}",
-            "original": name,
-            "by_id": f"/image/read?id={record.id}",
-            "by_sum": f"/image/read?sum={record.md5sum}",
-        },
-    }
 
 
 class Streamed:

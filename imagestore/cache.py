@@ -22,7 +22,6 @@ from imagestore.cachewords import (
     Usage,
     dump_failure,
     dump_picture,
-    dump_record,
     is_remembered,
     load_failure,
     load_picture,
@@ -31,7 +30,7 @@ from imagestore.cachewords import (
 from imagestore.errors import ImagestoreError
 from imagestore.flight import Flights
 from imagestore.leases import Leases
-from imagestore.records import CONTENT_TYPES, ImageRecord, Picture
+from imagestore.records import CONTENT_TYPES, ImageRecord, Picture, description
 from imagestore.redisclient import open_redis
 
 __all__ = ["Cache", "CachedPicture", "Gone"]
@@ -175,7 +174,7 @@ class Cache:
             "type": CONTENT_TYPES[record.format],
             "name": name,
             "mark": mark,
-            "json": dump_record(record),
+            "info": description(record),
         }
         keys = [f"record:{record.id}", f"key:{name}", *(f"sum:{digest}" for digest in sums)]
         pairs = [part for pair in fields.items() for part in pair]

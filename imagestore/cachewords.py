@@ -1,7 +1,8 @@
 """How records, pictures and failures are written in Redis. Every key has a life; RQ's have none.
 
 record:<id>             hash: rev, state (live, barred, gone), and of a live one sha256, md5sum, size,
-                        type, name (<domain>/<dkey>), mark (its identity as a watermark) and json
+                        type, name (<domain>/<dkey>), mark (its identity as a watermark) and info (its
+                        description, as clients get it)
 sum:<md5 or sha256>     id, a hint: the record must still have that content
 key:<domain>/<dkey>     id, a hint: the record must still have that name
 picture:<sha256>        hash: field of the rendition, or `original` -> picture
@@ -13,12 +14,11 @@ lock:<sha256>:<field>   token of the one who makes it
 nginx reads the first five (nginx/lookup.redis.lua).
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from imagestore.errors import ImagestoreError, InvalidParameter, ProcessingTimeout, RejectedImage
-from imagestore.records import ImageRecord, Picture
+from imagestore.records import ImageRecord, Picture, described_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,10 @@ class Setup:
         return self.policy.startswith("volatile-")
 
 
-def dump_record(record: ImageRecord) -> str:
-    """The whole record as JSON, times in ISO 8601."""
-    return json.dumps(asdict(record), default=datetime.isoformat, separators=(",", ":"))
-
-
 def load_record(text: bytes) -> ImageRecord | None:
-    """The inverse of `dump_record`; None for a record that another version of this program wrote."""
+    """The record of a description; None for one that another version of this program wrote."""
     try:
-        values = json.loads(text)
-        for name in ("create_time", "update_time"):
-            values[name] = datetime.fromisoformat(values[name])
-        return ImageRecord(**values)
+        return described_image(text)
     except (TypeError, KeyError, ValueError):
         return None
 

@@ -1,11 +1,13 @@
 """The values that travel: what the bytes of a picture say, what is known of a stored image,
 and a finished picture. All frozen; none has a method that does I/O."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 CONTENT_TYPES: Mapping[str, str] = {
     "jpeg": "image/jpeg",
@@ -96,6 +98,52 @@ class ImageRecord:
             alpha=seen.get("alpha", False),
             truncated=seen.get("truncated", False),
         )
+
+
+def describe_image(record: ImageRecord) -> dict[str, Any]:
+    """An image as JSON: every column, and where to get it. Sizes in pixels and bytes, times in UTC."""
+    name = f"/{record.domain}/{quote(record.dkey)}"
+    return {
+        "id": record.id,
+        "rev": record.rev,
+        "domain": record.domain,
+        "dkey": record.dkey,
+        "md5sum": record.md5sum,
+        "sha256": record.sha256,
+        "format": record.format,
+        "content_type": CONTENT_TYPES[record.format],
+        "width": record.width,
+        "height": record.height,
+        "size": record.size,
+        "image_metadata": dict(record.image_metadata),
+        "user_metadata": dict(record.user_metadata),
+        "create_time": record.create_time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "update_time": record.update_time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "links": {
+            "self": f"/v1/images/{record.id}",
+            "original": name,
+            "by_id": f"/image/read?id={record.id}",
+            "by_sum": f"/image/read?sum={record.md5sum}",
+        },
+    }
+
+
+def description(record: ImageRecord) -> str:
+    """`describe_image` as the text that clients get, byte for byte, from the API and from nginx."""
+    return json.dumps(describe_image(record), ensure_ascii=False)
+
+
+def described_image(text: bytes | str) -> ImageRecord:
+    """The inverse of `description`.
+
+    Raises:
+        TypeError, KeyError, ValueError: it is none, or another version's.
+    """
+    values = json.loads(text)
+    del values["content_type"], values["links"]
+    for name in ("create_time", "update_time"):
+        values[name] = datetime.fromisoformat(values[name])
+    return ImageRecord(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 -- It only reads, and does not say so (no-writes): a Redis that refuses writes, since its disk is full, could
 -- not be told of changes either. It refuses this script too, and the API answers from the database.
 --
--- ARGV: kind (id, sum or key), value, spelling of the rendition ("" is the original), and the
+-- ARGV: kind (id, sum or key), value, spelling of the rendition ("" is the original, a line feed the
+-- description, which is no picture and has no identity but its domain), and the
 -- identity of a picture whose bytes the asker has, or fetches in the same round trip ("" is none), and
 -- the domains in which spellings have a meaning of their own, each between blanks.
 -- Gives nothing when only the API can tell, else the picture's identity, and its bytes unless the
@@ -49,6 +50,12 @@ if not record then
     return false
 end
 local domain = string.match(name, "^[^/]*")
+if spelling == "\n" then
+    local told = call("HMGET", record, "rev", "info")
+    -- The ETag is that of imagestore/identity.py.
+    local etag = '"i' .. string.match(record, "%d+$") .. "-" .. told[1] .. '"'
+    return told[2] and { domain, "application/json\n" .. etag .. "\n" .. told[2] } or false
+end
 local field, identity = "original", nil
 if spelling == "" then
     -- Size and type follow from the content, so they may be in its name.

@@ -6,7 +6,7 @@ local id = redis.call("GET", KEYS[1])
 if not id then
     return false
 end
-local record = redis.call("HMGET", "record:" .. id, "state", "json", unpack(ARGV, 2))
+local record = redis.call("HMGET", "record:" .. id, "state", "info", unpack(ARGV, 2))
 if record[1] ~= "live" then
     return false
 end

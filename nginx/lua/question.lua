@@ -103,6 +103,35 @@ local function of_name(path)
     return "key", domain .. "/" .. dkey, ""
 end
 
+-- `domain=&dkey=` in this or the other order.
+local function of_names(elements)
+    local first, second = elements[1], elements[2]
+    if #elements ~= 2 or find(first .. second, "+", 1, true) then
+        return nil
+    end
+    if sub(first, 1, 5) == "dkey=" then
+        first, second = second, first
+    end
+    if sub(first, 1, 7) ~= "domain=" or sub(second, 1, 5) ~= "dkey=" then
+        return nil
+    end
+    return of_name("/" .. sub(first, 8) .. "/" .. sub(second, 6))
+end
+
+-- The image whose description `uri` asks for, without a signature: as `question.parse`.
+function question.parse_info(uri)
+    local elements, given = signature.split(match(uri, "?(.*)$") or "")
+    if not elements or given then
+        return nil
+    end
+    local kind, value, spelling = of_query(elements, "")
+    if not kind then
+        kind, value, spelling = of_names(elements)
+    end
+    -- A line feed is in no URL, so no client can ask for this spelling.
+    return spelling == "" and { kind = kind, value = value, spelling = "\n" }
+end
+
 -- What `uri` asks for: kind (id, sum, key), value and spelling; nothing if the API shall judge it.
 -- Also what a signature is made of: the decoded path, its parameters, and all signed elements.
 function question.parse(uri, class)

@@ -22,7 +22,7 @@ local function study(uri)
 end
 
 -- What is known of a raw URI: is_odd (only the API can tell what it means) and is_negotiable (its
--- meaning depends on the Accept header). `urls.asked` tells more.
+-- meaning depends on the Accept header). `urls.asked` tells more; info.lua keeps its question beside them.
 function urls.of(uri)
     local url = young[uri]
     if url then

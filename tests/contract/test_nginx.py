@@ -16,7 +16,8 @@ import httpx
 import pytest
 import redis
 
-from imagestore.records import Picture
+from imagestore.identity import record_etag
+from imagestore.records import Picture, description
 from imagestore.spelling import spelling_of
 from tests.fakeapi import Says, fake_api
 from tests.front import (
@@ -323,7 +324,14 @@ def test_watermarked_picture_follows_the_mark(always: Front) -> None:
         "/demo%2F" + NAME.removeprefix("/demo/"),
         "/v1/v1" + NAME,
         "/images/7",
-        "/image/info?id=7",
+        "/image/info?id=8",
+        "/image/info?id=7&id=7",
+        "/image/info?id=7&sig=x&kid=y",
+        "/image/info?id=7&w=300",
+        "/image/info?domain=demo",
+        "/image/info?domain=demo&dkey=a+b",
+        "/image/info?domain=%64emo&dkey=x",
+        "/image/info",
         "/health/live",
         "/d/%ff%fe",
         "/d/x%252fy",
@@ -341,6 +349,66 @@ def test_miss_or_odd_request_reaches_the_api_as_it_was_written(always: Front, pa
     assert received.startswith(b"HTTP/1.1 200 ")
     assert received.endswith(b"from the API")
     assert [asked.path for asked in always.api.asked] == [path]
+
+
+DKEY = quote(RECORD.dkey, safe="")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "id=7",
+        f"sum={MD5}",
+        f"sum={SHA}",
+        f"domain=demo&dkey={DKEY}",
+        f"dkey={quote(RECORD.dkey)}&domain=demo",
+    ],
+)
+@pytest.mark.parametrize("version", ["", "/v1"])
+def test_description_is_answered_without_the_api(always: Front, version: str, query: str) -> None:
+    answer = always.http.get(f"{version}/image/info?{query}")
+
+    assert answer.status_code == 200
+    assert answer.text == description(RECORD)
+    assert answer.headers["ETag"] == record_etag(RECORD)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Length"] == str(len(answer.content))
+    assert (answer.headers["Cache-Control"], answer.headers["X-Cache"]) == ("no-cache", "redis")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert len(answer.headers["X-Request-Id"]) == 32
+    assert always.api.asked == []
+
+
+def test_description_that_the_client_has_is_a_304(always: Front) -> None:
+    same = always.http.get("/image/info?id=7", headers={"If-None-Match": f'W/"x", {record_etag(RECORD)}'})
+    head = always.http.head("/image/info?id=7")
+
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", record_etag(RECORD))
+    assert (head.status_code, head.content) == (200, b"")
+    assert always.api.asked == []
+
+
+def test_changed_description_is_seen_at_once(own: Front) -> None:
+    own.http.get("/image/info?id=7")
+    newer = replace(RECORD, rev=2, user_metadata={"title": "neu ü"})
+    own.cache.publish(newer)
+    changed = own.http.get("/image/info?id=7")
+    own.cache.bar(7, 3)
+    barred = own.http.get("/image/info?id=7")
+
+    assert (changed.text, changed.headers["ETag"]) == (description(newer), record_etag(newer))
+    assert from_api(barred)
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-Unmodified-Since"])
+def test_conditions_on_a_description_are_judged_by_the_api(always: Front, header: str) -> None:
+    assert from_api(always.http.get("/image/info?id=7", headers={header: record_etag(RECORD)}))
+
+
+def test_no_picture_is_asked_for_by_the_spelling_of_a_description(always: Front) -> None:
+    for query in ("id=7&%0A", "id=7&\n"):
+        received = raw_exchange(always.nginx.port, f"GET /image/read?{query} HTTP/1.0\r\n\r\n".encode())
+        assert b"md5sum" not in received
 
 
 def test_repeated_or_broken_arguments_never_break_lua(always: Front) -> None:

@@ -53,6 +53,20 @@ def test_rules_of_another_nginx_hold_for_what_is_in_redis(tmp_path: Path) -> Non
             assert running.http.get(address + SIGNED).headers["X-Cache"] == "redis"
 
 
+@pytest.mark.parametrize("mode", ["enforce", "report"])
+def test_descriptions_of_a_closed_domain_are_the_apis_business(tmp_path: Path, mode: str) -> None:
+    rules = f"demo={mode}"
+    with front(tmp_path, signing_keys=f"k1={KEY.secret}", SIGNING=rules) as running:
+        urls = [
+            url
+            for kind in ("id=7", f"sum={SHA}")
+            for url in (f"/image/info?{kind}", sign(f"/image/info?{kind}", KEY))
+        ]
+        for url in urls:
+            assert running.http.get(url).content == b"from the API"
+        assert len(running.api.asked) == len(urls)
+
+
 def test_reported_request_is_answered_and_logged(tmp_path: Path) -> None:
     with front(tmp_path, signing_keys=f"k1={KEY.secret}", SIGNING="demo=report") as running:
         for url in (URL, sign(URL, KEY, expires=1), SIGNED):
