@@ -3,6 +3,7 @@
 Each check opens what it needs by itself, so that one fault hides no other.
 """
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -17,6 +18,7 @@ from typing import Literal
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
+from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
 from imagestore.service import open_renderer
 from imagestore.settings import Settings
@@ -98,6 +100,20 @@ def _storage(settings: Settings) -> Iterator[Check]:
     yield Check("storage", "ok", f"{_scheme(settings.storage_url)}, a file was written and removed")
 
 
+def _owner(settings: Settings) -> Iterator[Check]:
+    """Whether the store belongs to this database; nothing if one of the two is away, which is said above."""
+    with contextlib.suppress(ImagestoreError, ValueError), contextlib.ExitStack() as opened:
+        inventory = opened.enter_context(closing(Inventory(settings.database_url, pool_size=1)))
+        urls = settings.storage_url, settings.storage_fallback_url
+        storage = opened.enter_context(closing(open_storages(*urls, spool_dir=settings.spool_dir)))
+        known, owners = inventory.known_identity(), set(storage.owners()) - {None}
+        if owners - {known}:
+            advice = "look at DATABASE_URL and STORAGE_URL; `imagestore gc --anyway` makes it this one's"
+            yield Check("owner", "fault", "the originals belong to another database", advice)
+        elif owners:
+            yield Check("owner", "ok", "the originals belong to this database")
+
+
 def _engines(settings: Settings) -> Iterator[Check]:
     with closing(open_renderer(settings)) as renderer:
         renderer.check()
@@ -161,6 +177,7 @@ def _disks(settings: Settings) -> Iterator[Check]:
 _LOOKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
     "database": _database,
     "storage": _storage,
+    "owner": _owner,
     "engines": _engines,
     "redis": _redis,
     "queue": _workers,

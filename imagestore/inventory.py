@@ -4,6 +4,7 @@ In the same database as the images; `Catalog.prepare` makes its tables. Raises a
 """
 
 import heapq
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from peewee import fn
 from imagestore.database import Connection, Database
 from imagestore.models import AuditLog, ImageInfo, ImageTask, UpkeepNote
 
+_IDENTITY = "identity"
 _SUMS_PER_QUERY = 500
 _ROWS_PER_PAGE = 1000
 
@@ -73,6 +75,20 @@ class Inventory:
             )
 
         return self._database.read(work)
+
+    def identity(self) -> str:
+        """The name of this database: random, made when somebody first asks, and kept in dumps of it."""
+        row = UpkeepNote.insert(
+            name=_IDENTITY, note={"id": secrets.token_hex(16)}, update_time=datetime.now(UTC)
+        )
+        if not self.known_identity():
+            self._database.write(lambda database: row.on_conflict_ignore().execute(database))
+        return self.known_identity() or ""
+
+    def known_identity(self) -> str | None:
+        """The same, if somebody has asked before."""
+        known: str | None = self.note(_IDENTITY).get("id")
+        return known
 
     def needed(self, sha256s: Sequence[str]) -> set[str]:
         """Which of these originals any row or waiting upload needs, as committed now."""

@@ -52,6 +52,8 @@ def command(
         if repair and not anyway:
             # Files that no row needs go, as in a collection.
             refuse_doubtful(parts.collector())
+        if repair and anyway:
+            parts.collector().claim()
         progress = stack.enter_context(out.progress("folders checked", FOLDERS))
         folder = 0
         for step in check(parts.survey(deep=not quick, readers=readers), menders):

@@ -20,7 +20,9 @@ from imagestore.upkeep.parts import open_parts
     metavar="SECONDS",
     help="Spare what was put later than so long ago [env: GC_GRACE_S; default: 86400].",
 )
-@click.option("--anyway", is_flag=True, help="Also when it would be most of all originals.")
+@click.option(
+    "--anyway", is_flag=True, help="Also when that is most of all originals, or they are another database's."
+)
 @opens_store
 def command(settings: Settings, out: Output, dry_run: bool, grace_s: float | None, anyway: bool) -> None:
     """Remove originals that no row and no waiting upload needs. The servers may run."""
@@ -29,6 +31,8 @@ def command(settings: Settings, out: Output, dry_run: bool, grace_s: float | Non
         collector = parts.collector(grace_s)
         if not (dry_run or anyway):
             refuse_doubtful(collector)
+        if anyway and not dry_run:
+            collector.claim()
         seen = 0
         for done in collector.run(dry_run=dry_run):
             progress.advance(done.examined - seen)

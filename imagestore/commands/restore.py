@@ -24,12 +24,16 @@ def command(settings: Settings, out: Output, folder: Path, moment: str | None) -
     backup, state = Backup(folder), Progress()
     prepare_database(settings)
     with backup.alone(), open_tables(settings) as tables, open_parts(settings) as parts:
+        # A server that ran on the empty database has claimed the store for it.
+        ours = {None, parts.inventory.identity()}
         steps = backup.restore(tables, parts.storage, settings.spool_dir, settings.data_dir, moment)
         with out.progress("originals restored") as progress:
             done = 0
             for state in steps:
                 progress.advance(state.done - done)
                 done = state.done
+        if ours.issuperset(parts.storage.owners()):
+            parts.storage.claim(parts.inventory.identity())
         found = [one for step in check(parts.survey(deep=False)) for one in step.findings]
     status = report(out, "restored", state, {"unlike": len(found)})
     return status or (1 if found else 0)

@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +29,13 @@ Shelf = Literal[".quarantine", ".trash"]
 """Where originals are moved to that must not be found any more: damaged ones, and those that no row
 needs until that is certain. A hash never begins with a dot."""
 
+OWNER = ".owner"
+"""The file that says whose originals a store has."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PAIR = re.compile(r"[0-9a-f]{2}")
 _BLOCK_BYTES = 1 << 18
+_OWNER_BYTES = 64
 
 
 class Storage:
@@ -164,6 +168,29 @@ class Storage:
                 sha256 = path.rpartition("/")[2]
                 if sha256 > after and _SHA256.fullmatch(sha256) and path == path_of(sha256):
                     yield StoredFile(sha256, size, modified)
+
+    # Whose it is.
+
+    def owners(self) -> Sequence[str | None]:
+        """The name of the database that the store belongs to, None if nobody has claimed it: one for
+        each store that is behind this one."""
+        try:
+            with translated(), self._open(OWNER) as mark:
+                return [mark.read(_OWNER_BYTES).decode("ascii", "replace").strip()]
+        except OriginalMissing:
+            return [None]
+
+    def claim(self, owner: str) -> None:
+        """Write down whose the store is, in the place of what was there."""
+        handle, name = tempfile.mkstemp(prefix=SPOOLED, dir=self._spool_dir)
+        mark = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(f"{owner}\n")
+            with translated(missing="the store of originals is not there"):
+                self._put(OWNER, mark)
+        finally:
+            mark.unlink()
 
     # Shelves.
 

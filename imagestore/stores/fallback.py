@@ -2,7 +2,7 @@
 
 import contextlib
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
@@ -56,6 +56,13 @@ class FallbackStorage(Storage):
         for _, same in groupby(both, key=lambda file: file.sha256):
             # The merge is stable: the new store's comes first, as with `stat`.
             yield next(same)
+
+    def owners(self) -> Sequence[str | None]:
+        return [*self._new.owners(), *self._old.owners()]
+
+    def claim(self, owner: str) -> None:
+        for store in (self._new, self._old):
+            store.claim(owner)
 
     def shelve(self, sha256: str, shelf: Shelf) -> None:
         """A damaged original is taken out of the store that `read` found it in, so that the other

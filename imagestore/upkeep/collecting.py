@@ -85,8 +85,12 @@ class Collector:
         """Why a collection now may be a mistake, as a sentence; None when it looks right.
 
         To a database that was made anew, to an old dump of it and to the wrong one most originals look
-        unneeded. `beat` is called now and then. Raises as `run` does.
+        unneeded. A store therefore has the name of its database, which is written into it when it is
+        empty or the database needs most of it. `beat` is called now and then. Raises as `run` does.
         """
+        mine, owners = self._inventory.identity(), self._storage.owners()
+        if any(owner not in (None, mine) for owner in owners):
+            return "the originals belong to another database"
         would = Collected()
         for so_far in self.run(dry_run=True):
             would = so_far
@@ -95,7 +99,13 @@ class Collector:
             return "the database has never had an image"
         if would.removed > max(PLAUSIBLE_COUNT, PLAUSIBLE_SHARE * would.examined):
             return f"no row needs {would.removed} of the {would.examined} stored originals"
+        if None in owners and 2 * (would.removed + would.young) <= would.examined:
+            self._storage.claim(mine)
         return None
+
+    def claim(self) -> None:
+        """Let the store belong to this database from now on, whatever was written into it."""
+        self._storage.claim(self._inventory.identity())
 
     def purge(self, sha256: str) -> bool:
         """Remove one original now, whatever its age, unless a row needs it; whether it is gone.

@@ -11,6 +11,8 @@ from imagestore.jobqueue import JobQueue
 from imagestore.upkeep.caretaking import Caretaker
 from imagestore.upkeep.collecting import PLAUSIBLE_COUNT
 from tests.servers import redis_server
+from tests.swift import storage_url
+from tests.upkeep.conftest import BUCKET
 from tests.upkeep.house import A_DAY_S, House, house
 
 
@@ -45,6 +47,29 @@ def test_the_wrong_database_costs_no_original_though_it_has_images(tmp_path: Pat
         Caretaker(wrong.parts, queue).round()
 
         assert wrong.stored() == {*needed, own.sha256}
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_store_of_few_originals_is_collected_by_its_own_database_alone(
+    tmp_path: Path, queue: JobQueue, kind: str, request: pytest.FixtureRequest
+) -> None:
+    store = str(tmp_path / "originals")
+    if kind == "bucket":
+        store = storage_url(request.getfixturevalue("s3"), BUCKET, f"owned/{tmp_path.name}")
+    with house(tmp_path / "right", STORAGE_URL=store) as right:
+        Caretaker(right.parts, queue).round()
+        age_s = 3 * A_DAY_S if kind == "folder" else 0
+        needed = right.store(b"needed", "needed", age_s=age_s)
+
+    with house(tmp_path / "wrong", STORAGE_URL=store) as wrong:
+        own = wrong.store(b"its own", "own")
+        Caretaker(wrong.parts, queue).round()
+        doubt = wrong.parts.collector().doubt()
+
+        assert doubt == "the originals belong to another database"
+        assert wrong.stored() == {needed.sha256, own.sha256}
+    with house(tmp_path / "right", STORAGE_URL=store) as right:
+        assert right.parts.collector().doubt() is None
 
 
 @pytest.mark.parametrize("command", [["gc"], ["fsck", "--repair", "--quick"]])
