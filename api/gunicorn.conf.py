@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 
 from gunicorn import util
 from gunicorn.glogging import Logger
@@ -56,13 +57,16 @@ logger_class = Lines
 def write_problem(sock, status_int, reason, mesg):
     """A problem in place of gunicorn's own page, which is HTML and repeats what the client sent.
 
-    For requests that cannot be parsed, so that the request's id is not known here.
+    For requests that cannot be parsed, so that the request's id is not known here: nginx makes the
+    problem anew, with the id, where it is told to; who asks without nginx gets this one.
     """
     name = {414: "uri-too-long", 431: "headers-too-large", 500: "internal-error"}.get(status_int)
     status, title = PROBLEMS[name or "invalid-request"]
     problem = {"type": f"/problems/{name or 'invalid-request'}", "title": title, "status": status}
+    problem["instance"] = uuid.uuid4().hex
     body = json.dumps({**problem, "detail": "the request line, a header or the framing is not valid HTTP"})
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+    head += f"X-Accel-Redirect: /_problem/{name or 'invalid-request'}\r\n"
     head += f"Cache-Control: no-store\r\nContent-Length: {len(body)}\r\n\r\n"
     util.write_nonblock(sock, (head + body).encode("latin1"))
 

@@ -4,6 +4,7 @@ Each carries a whole upload where a careless parser would find another request: 
 """
 
 import json
+import socket
 
 import pytest
 
@@ -184,3 +185,20 @@ def test_requests_in_a_row_are_answered_in_order(attacked: ImageStack) -> None:
     said = spoken(attacked, b"".join(one % (n, end if n == 3 else b"") for n in (1, 999_999, 2, 3)))
 
     assert answers(said) == [200, 404, 200, 200]
+
+
+def test_problem_of_a_request_that_gunicorn_cannot_parse_has_the_id(
+    attacked: ImageStack,
+) -> None:
+    # nginx passes methods of any length on; gunicorn takes 3 to 20 letters.
+    with socket.create_connection(("127.0.0.1", attacked.nginx.port), timeout=30) as client:
+        client.sendall(
+            b"AB /images HTTP/1.1\r\nHost: x\r\nX-Request-Id: an-id-of-ours\r\nConnection: close\r\n\r\n"
+        )
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert head.count(b"X-Request-Id: an-id-of-ours") == 1
+    assert json.loads(body)["instance"] == "an-id-of-ours"
+    assert json.loads(body)["type"] == "/problems/invalid-request"
