@@ -11,7 +11,15 @@ from typing import Any
 
 import falcon
 
-from imagestore.errors import ImagestoreError, InvalidParameter, InvalidRequest, RateLimited, Unavailable
+from imagestore.errors import (
+    ImagestoreError,
+    InvalidParameter,
+    InvalidRequest,
+    RateLimited,
+    SignatureExpired,
+    SignatureInvalid,
+    Unavailable,
+)
 from imagestore.metrics import count_problem
 
 log = logging.getLogger(__name__)
@@ -110,6 +118,9 @@ def _on_imagestore_error(
         line = "refused problem=%s method=%s path=%s detail=%s"
         log.info(line, error.name, req.method, req.path, error.detail)
     send_problem(req, resp, error.name, error.detail, **parameter)
+    if isinstance(error, (SignatureInvalid, SignatureExpired)):
+        # nginx answers in its own words: two answers that differ would tell what is in a cache, and so there.
+        resp.set_header("X-Accel-Redirect", f"/_problem/{error.name}")
     if isinstance(error, RateLimited):
         resp.set_header("Retry-After", str(math.ceil(error.retry_after_s)))
 

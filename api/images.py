@@ -11,7 +11,7 @@ from api.paging import page_limit
 from api.preconditions import precondition
 from api.read import send_record
 from api.responses import send_image, send_json
-from api.signatures import admit
+from api.signatures import admit, as_if_there
 from api.write import UploadImage, send_stored, wants_purge
 from imagestore.errors import InvalidParameter, InvalidRequest
 from imagestore.names import check_dkey, check_domain, check_id, check_prefix
@@ -56,7 +56,8 @@ class Image:
     def on_get(self, req: falcon.Request, resp: falcon.Response, image_id: str) -> None:
         for name in without_signature(parse_query(req.query_string)):
             raise unknown_parameter(name, "none")
-        record = self._store.reads.by_id(check_id(image_id))
+        with as_if_there(self._store, req):
+            record = self._store.reads.by_id(check_id(image_id))
         admit(self._store, req, record.domain)
         send_record(req, resp, record)
 

@@ -1,5 +1,7 @@
 """Pictures out: by id, by content sum, by name."""
 
+from contextlib import nullcontext
+
 import falcon
 
 from api.errors import unknown_parameter
@@ -11,7 +13,7 @@ from api.responses import (
     picture_headers,
     send_image,
 )
-from api.signatures import admit
+from api.signatures import admit, as_if_there
 from imagestore.errors import InvalidParameter, InvalidRequest, NotFound, PreconditionFailed
 from imagestore.names import (
     MAX_DKEY_CHARACTERS,
@@ -44,7 +46,8 @@ class ImageRead:
         is_preset = parameters.keys() == {"preset"}
         parameters = dict(self._store.settings.presets.resolve(parameters))
         rendition = Rendition.from_parameters(parameters).negotiated(accept)
-        record = find(self._store, image_id, digest)
+        with as_if_there(self._store, req):
+            record = find(self._store, image_id, digest)
         rule = self._store.settings.variants.of(record.domain)
         needs_signature = rule.kind == "signed" and not (rendition.is_original or is_preset)
         admission = admit(self._store, req, record.domain, always=needs_signature)
@@ -81,7 +84,8 @@ class ImageInfo:
         if domain is not None:
             # Before the look, so that nobody learns which names there are.
             admit(self._store, req, check_domain(domain))
-        record = find(self._store, *(parameters.get(name) for name in ("id", "sum", "domain", "dkey")))
+        with as_if_there(self._store, req) if domain is None else nullcontext():
+            record = find(self._store, *(parameters.get(name) for name in ("id", "sum", "domain", "dkey")))
         if domain is None:
             admit(self._store, req, record.domain)
         send_record(req, resp, record)

@@ -3,12 +3,14 @@ for what it answers itself."""
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import falcon
 
 from api.auth import bearer
-from imagestore.errors import Forbidden, SignatureExpired, SignatureInvalid, Unauthenticated
+from imagestore.errors import Forbidden, ImageNotFound, SignatureExpired, SignatureInvalid, Unauthenticated
 from imagestore.metrics import count_unsigned
 from imagestore.service import ImageStore
 from imagestore.signing import verify
@@ -71,6 +73,24 @@ def admit(store: ImageStore, req: falcon.Request, domain: str | None, *, always:
         log.warning("would refuse problem=%s domain=%s", error.name, domain)
         return OPEN
     return Admission(expires=expires) if mode == "enforce" else OPEN
+
+
+@contextmanager
+def as_if_there(store: ImageStore, req: falcon.Request) -> Iterator[None]:
+    """Around the look for an image whose domain is not known before: who may not see every image is
+    refused where there is none, as he is where one is, if any domain demands signed URLs. So nobody
+    without a signature learns which ids and sums there are.
+
+    Raises:
+        ImageNotFound: the request would be let in everywhere.
+        SignatureInvalid, SignatureExpired, DatabaseUnavailable: as `admit`.
+    """
+    try:
+        yield
+    except ImageNotFound:
+        if store.settings.signing.strictest == "enforce":
+            admit(store, req, None)
+        raise
 
 
 def _has_key(store: ImageStore, req: falcon.Request, domain: str | None) -> bool:

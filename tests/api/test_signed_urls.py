@@ -97,6 +97,39 @@ def test_every_way_is_shut_without_a_signature_and_open_with_one(
                 assert_problem(ask(stack, sign(url, KEY, expires=1_000_000_000)), 403, "signature-expired")
 
 
+@pytest.mark.parametrize(
+    "path", ["/image/read?id={}", "/image/read?id={}&width=9", "/image/info?id={}", "/images/{}"]
+)
+def test_nobody_learns_which_images_there_are_without_a_signature(
+    stack: ImageStack, image: dict[str, str], path: str
+) -> None:
+    there, missing = path.format(image["id"]), path.format(999_999_999)
+
+    if "read" in path:
+        warm(stack, sign(there, KEY))
+    refusals = [ask(stack, url) for url in (there, missing)]
+
+    for refusal in refusals:
+        assert_problem(refusal, 403, "signature-invalid")
+    bodies = [{**refusal.json(), "instance": ""} for refusal in refusals]
+    assert bodies[0] == bodies[1]
+    assert [*refusals[0].headers] == [*refusals[1].headers]
+    assert_problem(ask(stack, sign(missing, KEY)), 404, "image-not-found")
+
+
+def test_no_log_holds_a_signature(stack: ImageStack, image: dict[str, str]) -> None:
+    signed = sign(f"/image/read?id={image['id']}&width=43", KEY)
+    signature = signed.partition("&sig=")[2]
+    access = stack.folder / "nginx" / "access.log"
+
+    ask(stack, f"{signed}&x=1&sig={signature}")
+    ask(stack, signed)
+
+    kept = "width=43&kid=k1&sig=... HTTP/1.1"
+    wait_until(lambda: access.read_text().count(kept) == 2, what="nginx logs both")
+    assert not [path for path in stack.folder.rglob("*.log") if signature in path.read_text()]
+
+
 @pytest.mark.parametrize("path", [NAME, "/image/read?id={id}&width=41", "/image/read?sum={md5sum}"])
 def test_no_trick_gets_a_picture_that_is_in_memory(
     stack: ImageStack, image: dict[str, str], path: str
