@@ -107,6 +107,7 @@ def test_nobody_learns_which_images_there_are_without_a_signature(
 
     if "read" in path:
         warm(stack, sign(there, KEY))
+    assert ask(stack, sign(there, KEY)).status_code == 200
     refusals = [ask(stack, url) for url in (there, missing)]
 
     for refusal in refusals:
