@@ -8,10 +8,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import hot, report, tasks
+from bench import cold, hot, report, tasks
 from bench.options import Options
 
-PARTS: dict[str, Callable[[Options], list[report.Result]]] = {"hot": hot.measure, "tasks": tasks.measure}
+PARTS: dict[str, Callable[[Options], list[report.Result]]] = {
+    "hot": hot.measure,
+    "cold": cold.measure,
+    "tasks": tasks.measure,
+}
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

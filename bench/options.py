@@ -17,6 +17,18 @@ class Options:
     seconds: int
     count: int
 
+    def jpegs(self) -> list[Path]:
+        """All JPEGs of the folder of photos, or three that are made up: of 1, 8 and 12 megapixels."""
+        if self.photos:
+            return sorted(self.photos.glob("*.jpg"))
+        made = []
+        for width, height in ((1200, 900), (3264, 2448), (4000, 3000)):
+            path = self.folder / f"made-up-{width}.jpg"
+            if not path.exists():
+                path.write_bytes(pictures.photo(width, height))
+            made.append(path)
+        return made
+
     def photo(self) -> bytes:
         """The smallest JPEG of the folder of photos, or a picture of a megapixel that is made up."""
         found = sorted(self.photos.glob("*.jpg"), key=lambda path: path.stat().st_size) if self.photos else []

@@ -9,6 +9,7 @@ from tests.servers import Server, free_port, program
 
 # It writes an access log, as the project's own nginx does.
 CONFIGURATION = """
+{modules}
 daemon off;
 worker_processes 2;
 {user}
@@ -29,20 +30,57 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=1024;
         root "{root}";
+        {more}
     }}
 }}
 """
 
+MODULES = "/usr/lib/nginx/modules"
+
+# Its default buffer is smaller than a camera's picture.
+IMAGE_FILTER = """
+        location ~ "^/(?<width>[0-9]+)/(?<name>[^/]+)$" {{
+            alias "{root}/$name";
+            image_filter resize $width -;
+            image_filter_buffer 64M;
+        }}
+"""
+
+UPLOADS = """
+        client_max_body_size 100m;
+        location /put/ {{
+            alias "{folder}/put/";
+            dav_methods PUT;
+            create_full_put_path on;
+        }}
+"""
+
 
 @contextlib.contextmanager
-def static_server(folder: Path, root: Path) -> Iterator[Server]:
-    """An nginx that answers with the files below `root`; its own files lie in `folder`."""
+def static_server(
+    folder: Path, root: Path, *, image_filter: bool = False, uploads: bool = False
+) -> Iterator[Server]:
+    """An nginx that answers with the files below `root`; its own files lie in `folder`.
+
+    With `image_filter`, `/WIDTH/NAME` is that file as a picture of that width; with `uploads`, a PUT below
+    `/put/` is written to disk.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     # Else its workers would be `nobody`, who may not enter the folders of root.
     user = "user root;" if os.getuid() == 0 else ""
     path = folder / "nginx.conf"
-    path.write_text(CONFIGURATION.format(folder=folder, root=root, port=port, user=user))
+    more = (IMAGE_FILTER if image_filter else "") + (UPLOADS if uploads else "")
+    path.write_text(
+        CONFIGURATION.format(
+            modules=f"load_module {MODULES}/ngx_http_image_filter_module.so;" if image_filter else "",
+            more=more.format(folder=folder, root=root),
+            folder=folder,
+            root=root,
+            port=port,
+            user=user,
+        )
+    )
     server = Server(
         [program("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(path)], port, folder / "log"
     ).start()

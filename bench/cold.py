@@ -1,0 +1,185 @@
+"""Part `cold`: pictures that nobody has asked for yet, beside the rivals and the bare engine.
+
+Every request is for a width that was not asked for before, so that no cache has it.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench import asking
+from bench.options import Options
+from bench.report import Bar, Result
+from bench.rivals import FILTER, IPX, THUMBOR, Rival, image_filter, ipx, thumbor
+from bench.statistics import Series, alternate
+from imagestore.engines import vips
+from imagestore.probe import probe
+from imagestore.rendition import Rendition
+from imagestore.settings import Encoding, Limits
+from tests.imagestack import ImageStack, image_stack
+
+FIRST, FURTHER, BARE = "first render", "further size", "bare engine in a loop"
+
+LARGE_PIXELS = 8_000_000
+"""From here on a further size has to be three times as fast as a rival's."""
+
+AVIF_PHOTOS = 4
+"""Of the folder; a rival needs seconds for each."""
+
+WIDTHS = {300: range(250, 350), 1200: range(1100, 1300)}
+"""Class -> the widths that belong to it."""
+
+NEVER = str(10**9)
+"""More pixels than any original has: no base pictures are made."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A class of pictures that are compared."""
+
+    width: int
+    format: str
+
+    @property
+    def name(self) -> str:
+        """As in a table: `cold 300 px JPEG`."""
+        return f"cold, {self.width} px {self.format.upper()}"
+
+
+KINDS = (Kind(300, "jpeg"), Kind(1200, "jpeg"), Kind(300, "webp"), Kind(1200, "webp"), Kind(1200, "avif"))
+
+BARS: Mapping[Kind, Sequence[Bar]] = {
+    kind: (
+        Bar(FIRST, IPX, at_least=4 if kind.format == "avif" else 1.1),
+        *(
+            (
+                Bar(FIRST, THUMBOR, at_least=1.4 if kind.width == 300 else 1.2),
+                Bar(FIRST, BARE, at_least=0.8),
+            )
+            if kind.format != "avif"
+            else ()
+        ),
+    )
+    for kind in KINDS
+}
+FURTHER_BARS = (Bar(FURTHER, IPX, at_least=3),)
+
+NOTE = (
+    f"{asking.CLIENTS} clients, each photo once a round, every width only once; no base pictures are made "
+    "for `first render`. The bare engine renders the same in two processes, without HTTP."
+)
+
+
+def measure(options: Options) -> list[Result]:
+    """Pictures a second."""
+    photos = options.jpegs()
+    folder = photos[0].parent
+    results = []
+    with contextlib.ExitStack() as stack:
+        run = partial(_start, stack, options.folder)
+        rivals = {IPX: run(ipx, folder), THUMBOR: run(thumbor, folder), FILTER: run(image_filter, folder)}
+        direct = stack.enter_context(image_stack(options.folder / "direct", BASE_MIN_PIXELS=NEVER))
+        based = stack.enter_context(image_stack(options.folder / "based"))
+        ours = {name: _Ours(each, photos) for name, each in ((FIRST, direct), (FURTHER, based))}
+        bare = stack.enter_context(_bare())
+        for kind in KINDS:
+            names = [path.name for path in photos][: AVIF_PHOTOS if kind.format == "avif" else None]
+            contestants = {name: _asks(rival.url, kind, names) for name, rival in rivals.items()}
+            if kind.format != "jpeg":
+                del contestants[FILTER]
+            if kind.format == "avif":
+                del contestants[THUMBOR]
+            contestants[FIRST] = _asks(ours[FIRST].url, kind, names)
+            paths = [path for path in photos if path.name in names]
+            contestants[BARE] = partial(bare, kind, paths, itertools.count())
+            results.append(_compare(kind.name, options, contestants, BARS[kind], NOTE))
+            if kind.format != "avif":
+                large = [path.name for path in photos if _pixels(path) >= LARGE_PIXELS]
+                results.append(_further(kind, options, ours[FURTHER], rivals[IPX], large))
+    return results
+
+
+def _start(
+    stack: contextlib.ExitStack,
+    folder: Path,
+    server: Callable[[Path, Path], contextlib.AbstractContextManager[Rival]],
+    photos: Path,
+) -> Rival:
+    return stack.enter_context(server(folder / server.__name__, photos))
+
+
+def _compare(
+    name: str,
+    options: Options,
+    contestants: Mapping[str, Callable[[], float]],
+    bars: Sequence[Bar],
+    note: str,
+) -> Result:
+    for ask in contestants.values():
+        ask()  # Libraries are loaded, files are in memory.
+    seen = alternate(contestants, options.rounds)
+    return Result(name, "pictures/s", {who: Series(tuple(seen[who])) for who in contestants}, bars, note)
+
+
+def _further(kind: Kind, options: Options, ours: "_Ours", rival: Rival, names: Sequence[str]) -> Result:
+    """Other sizes of photos that were shown before, which is when their base was made."""
+    for name in names:
+        asking.ask([ours.url(name, width, "png") for width in (20, 21, 22)], clients=1)
+    contestants = {FURTHER: _asks(ours.url, kind, names), IPX: _asks(rival.url, kind, names)}
+    note = f"Photos of {LARGE_PIXELS // 10**6} megapixels and more, with their base in Redis."
+    return _compare(f"{kind.name}, further sizes", options, contestants, FURTHER_BARS, note)
+
+
+def _asks(url: Callable[[str, int, str], str], kind: Kind, names: Sequence[str]) -> Callable[[], float]:
+    """One round after the other, each with the next width of the class."""
+    widths = iter(WIDTHS[kind.width])
+
+    def ask() -> float:
+        width = next(widths)
+        return asking.ask([url(name, width, kind.format) for name in names]).rate
+
+    return ask
+
+
+class _Ours:
+    """A stack with the photos in it."""
+
+    def __init__(self, stack: ImageStack, photos: Sequence[Path]) -> None:
+        self._address = stack.address
+        self._ids = {path.name: stack.upload(path.read_bytes(), dkey=path.name)["id"] for path in photos}
+
+    def url(self, name: str, width: int, format: str) -> str:
+        return f"{self._address}/image/read?id={self._ids[name]}&width={width}&format={format}"
+
+
+def _pixels(path: Path) -> int:
+    facts = probe(path, Limits())
+    return facts.width * facts.height
+
+
+@contextlib.contextmanager
+def _bare() -> Iterator[Callable[[Kind, Sequence[Path], "itertools.count[int]"], float]]:
+    """Renders a round with two processes."""
+    os.environ["VIPS_CONCURRENCY"] = "1"  # As each of our render processes has it.
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+
+        def render(kind: Kind, photos: Sequence[Path], rounds: "itertools.count[int]") -> float:
+            width = WIDTHS[kind.width][next(rounds)]
+            began = time.perf_counter()
+            pool.starmap(_render, [(path, width, kind.format) for path in photos], chunksize=1)
+            return len(photos) / (time.perf_counter() - began)
+
+        yield render
+    del os.environ["VIPS_CONCURRENCY"]
+
+
+def _render(path: Path, width: int, format: str) -> int:
+    facts = probe(path, Limits())
+    rendition = Rendition.from_parameters({"width": str(width), "format": format})
+    return len(vips.render(path, facts, rendition, None, Encoding()).body)
