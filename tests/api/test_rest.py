@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -176,6 +177,20 @@ def test_if_none_match_star_creates_and_never_replaces(shared_stack: ImageStack)
     second = put(shared_stack, "/rest/create-only", pictures.photo(20, 20), If_None_Match="*")
 
     assert (first.status_code, second.status_code) == (201, 412)
+
+
+def test_edits_at_once_that_ask_for_no_revision_are_all_done(shared_stack: ImageStack) -> None:
+    image = shared_stack.upload(BODY, "rest", "edited-at-once")
+    url, names = f"/images/{image['id']}", [f"k{number}" for number in range(25)]
+
+    def edit(name: str) -> int:
+        return shared_stack.writer.patch(url, json={"user_metadata": {name: 1}}).status_code
+
+    with ThreadPoolExecutor(len(names)) as clients:
+        statuses = set(clients.map(edit, names))
+
+    assert statuses == {200}
+    assert shared_stack.http.get(url).json()["user_metadata"] == dict.fromkeys(names, 1)
 
 
 def test_metadata_is_patched_as_rfc_7396_says(shared_stack: ImageStack) -> None:
