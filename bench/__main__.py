@@ -8,13 +8,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import cold, hot, report, tasks
+from bench import cold, hot, memory, overload, presets, report, tasks, upload
 from bench.options import Options
 
 PARTS: dict[str, Callable[[Options], list[report.Result]]] = {
     "hot": hot.measure,
     "cold": cold.measure,
+    "presets": presets.measure,
+    "upload": upload.measure,
     "tasks": tasks.measure,
+    "memory": memory.measure,
+    "overload": overload.measure,
 }
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -17,6 +17,12 @@ class Options:
     seconds: int
     count: int
 
+    def pictures(self) -> list[Path]:
+        """All files of the folder of photos, or what `jpegs` gives."""
+        return (
+            sorted(path for path in self.photos.iterdir() if path.is_file()) if self.photos else self.jpegs()
+        )
+
     def jpegs(self) -> list[Path]:
         """All JPEGs of the folder of photos, or three that are made up: of 1, 8 and 12 megapixels."""
         if self.photos:

@@ -89,6 +89,17 @@ class Server:
     cwd: Path = ROOT
     process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs.
+
+        Raises:
+            RuntimeError: none does.
+        """
+        if self.process is None:
+            raise RuntimeError(f"{self.command[0]} does not run")
+        return self.process.pid
+
     def start(self, *, timeout_s: float = 30) -> "Server":
         """Start it and wait until its port accepts connections."""
         with self.log.open("ab") as log:

@@ -1,0 +1,137 @@
+"""Part `overload`: hot pictures while four times more cold ones are asked for than can be rendered."""
+
+import contextlib
+import http.client
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bench import asking, wrk
+from bench.options import Options
+from bench.processes import family
+from bench.report import Bar, Result
+from bench.statistics import Series
+from tests.imagestack import ImageStack, image_stack
+from tests.servers import wait_until
+
+BEFORE, DURING, AFTER = "hot, alone", "hot, under overload", "hot, after it"
+SLOWEST_REFUSAL, FIVE_SECONDS = "slowest refusal", "5 s"
+P99, FIFTY_MS = "hot p99 under overload", "50 ms"
+
+TIMES_TOO_MANY = 4
+CLIENTS = 256
+"""Enough that no request of the schedule waits for a client."""
+
+NOTE = (
+    f"Cold requests come at {TIMES_TOO_MANY} times the rate that is rendered without other load, each for a "
+    "width of its own; hot ones by wrk, on one URL. Afterwards the API has as many processes as before."
+)
+
+
+@dataclass
+class _Overload:
+    rendered: int = 0
+    refused: int = 0
+    slowest_refusal_s: float = 0.0
+    slowest_s: float = 0.0
+
+
+def measure(options: Options) -> list[Result]:
+    """Hot answers a second, their 99th percentile, and how long refusals take."""
+    hot: dict[str, list[float]] = {BEFORE: [], DURING: [], AFTER: []}
+    p99, refusals = [], []
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(image_stack(options.folder / "stack", BASE_MIN_PIXELS=str(10**9)))
+        path = max(options.jpegs(), key=lambda each: each.stat().st_size)
+        image = ours.upload(path.read_bytes(), dkey="bench.jpg")
+        address = f"{ours.address}/image/read?id={image['id']}"
+        sizes = itertools.count(200)
+        asking.ask([f"{address}&width=100"])
+        capacity = asking.ask([f"{address}&width={next(sizes)}" for _ in range(16)]).rate
+        before = _left(ours)
+        for _ in range(options.rounds):
+            hot[BEFORE].append(wrk.load(f"{address}&width=100", options.seconds).rate)
+            with _cold(address, sizes, TIMES_TOO_MANY * capacity) as overload:
+                time.sleep(1)  # The queue is full.
+                load = wrk.load(f"{address}&width=100", options.seconds)
+            hot[DURING].append(load.rate)
+            p99.append(load.p99_ms)
+            refusals.append(overload.slowest_refusal_s)
+            if not overload.refused or not overload.rendered:
+                raise RuntimeError(f"this was no overload: {overload}")
+            wait_until(lambda: _left(ours) <= before, what="all is as before", timeout_s=30)
+            hot[AFTER].append(wrk.load(f"{address}&width=100", options.seconds).rate)
+    rates = {name: Series(tuple(values)) for name, values in hot.items()}
+    rounds = options.rounds
+    return [
+        Result(
+            "overload",
+            "req/s",
+            rates,
+            (Bar(DURING, BEFORE, at_least=0.8), Bar(AFTER, BEFORE, at_least=0.8)),
+            NOTE,
+        ),
+        Result(
+            "overload, times",
+            "ms",
+            {
+                P99: Series(tuple(p99)),
+                FIFTY_MS: Series((50.0,) * rounds),
+                SLOWEST_REFUSAL: Series(tuple(1000 * each for each in refusals)),
+                FIVE_SECONDS: Series((5000.0,) * rounds),
+            },
+            (Bar(P99, FIFTY_MS, at_most=1), Bar(SLOWEST_REFUSAL, FIVE_SECONDS, at_most=1)),
+        ),
+    ]
+
+
+def _left(ours: ImageStack) -> int:
+    """How many processes the API has."""
+    return len(family(ours.api.pid))
+
+
+@contextlib.contextmanager
+def _cold(address: str, sizes: "itertools.count[int]", rate: float) -> Iterator[_Overload]:
+    """Asks for `rate` new widths a second until the block ends; then waits for the answers."""
+    seen, lock, stop = _Overload(), threading.Lock(), threading.Event()
+
+    def ask(url: str) -> None:
+        began = time.perf_counter()
+        host = address.split("/")[2]
+        with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+            connection.request("GET", url.removeprefix(f"http://{host}"))
+            answer = connection.getresponse()
+            answer.read()
+        took = time.perf_counter() - began
+        with lock:
+            seen.slowest_s = max(seen.slowest_s, took)
+            if answer.status == http.client.OK:
+                seen.rendered += 1
+            elif answer.status == http.client.SERVICE_UNAVAILABLE and answer.getheader("Retry-After"):
+                seen.refused += 1
+                seen.slowest_refusal_s = max(seen.slowest_refusal_s, took)
+            else:
+                raise RuntimeError(f"an answer of {answer.status}")
+
+    asked = []
+    with ThreadPoolExecutor(CLIENTS) as clients:
+
+        def schedule() -> None:
+            began = time.perf_counter()
+            for number in itertools.count():
+                if stop.wait(max(0.0, began + number / rate - time.perf_counter())):
+                    return
+                asked.append(clients.submit(ask, f"{address}&width={next(sizes)}"))
+
+        scheduler = threading.Thread(target=schedule)
+        scheduler.start()
+        try:
+            yield seen
+        finally:
+            stop.set()
+            scheduler.join()
+    for each in asked:
+        each.result()
