@@ -9,6 +9,7 @@ with Client("http://127.0.0.1:8080", key) as client:
 """
 
 from imagestore.client.connection import Client, Reading
+from imagestore.client.markup import Markup, picture_tag
 from imagestore.client.naming import Picture
 from imagestore.client.problems import (
     Busy,
@@ -34,6 +35,7 @@ __all__ = [
     "Conflict",
     "Download",
     "Image",
+    "Markup",
     "NotAllowed",
     "NotThere",
     "Picture",
@@ -52,6 +54,7 @@ __all__ = [
     "Unreachable",
     "Urls",
     "Wish",
+    "picture_tag",
     "sizes",
     "srcset",
     "srcset_by_density",
