@@ -51,6 +51,8 @@ def measure(options: Options) -> list[Result]:
         sizes = itertools.count(200)
         asking.ask([f"{address}&width=100"])
         capacity = asking.ask([f"{address}&width={next(sizes)}" for _ in range(16)]).rate
+        # Each process of the API has all the render processes that it may have.
+        asking.ask([f"{address}&width={next(sizes)}" for _ in range(32)], clients=32)
         before = _left(ours)
         for _ in range(options.rounds):
             hot[BEFORE].append(wrk.load(f"{address}&width=100", options.seconds).rate)
