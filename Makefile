@@ -29,7 +29,7 @@ fuzz: packages-test .venv/.test ## attack the parsers, the engines and the API f
 audit: .venv/.test .venv-lock/.audit ## look for known holes in what is installed (needs the network)
 	@$(BIN)/python -m dev.audit .venv-lock/bin
 
-bench: packages-bench .venv/.test .venv-thumbor/.bench bench/rivals/node_modules/.bench ## measure it beside its limits (ARGS: parts, --photos FOLDER, --rounds N)
+bench: packages-bench .venv/.test .venv-thumbor/.bench .venv-chart/.bench bench/rivals/node_modules/.bench ## measure it beside its limits (ARGS: parts, --photos FOLDER, --rounds N)
 	@$(BIN)/python -m bench $(ARGS)
 
 check: .venv/.test ## format, lint, types and the table of imports
@@ -49,9 +49,10 @@ lock: .venv-lock/.uv ## choose versions anew, within the bounds of pyproject.tom
 	@$(UV) --upgrade --extra local --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 	@$(UV) --upgrade tests/swift.in -o tests/swift.lock
 	@$(UV) --upgrade bench/rivals/thumbor.in -o bench/rivals/thumbor.lock
+	@$(UV) --upgrade bench/chart.in -o bench/chart.lock
 
 clean: ## remove what was installed or built here; data (var/) stays
-	@rm -rf .venv .venv-swift .venv-lock .venv-thumbor bench/rivals/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-swift .venv-lock .venv-thumbor .venv-chart bench/rivals/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 up: ## the container stack: build it, start it, wait until all of it is healthy (PORT, .env.example)
@@ -102,6 +103,10 @@ packages-bench:
 # The rivals of the benchmarks, each with its own.
 .venv-thumbor/.bench: bench/rivals/thumbor.lock
 	@dev/install-venv .venv-thumbor bench/rivals/thumbor.lock
+	@touch $@
+
+.venv-chart/.bench: bench/chart.lock
+	@dev/install-venv .venv-chart bench/chart.lock
 	@touch $@
 
 bench/rivals/node_modules/.bench: bench/rivals/package-lock.json

@@ -4,22 +4,28 @@ usage: make bench [ARGS="PART ... --photos FOLDER --rounds N"]
 """
 
 import argparse
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import cold, hot, memory, overload, presets, report, tasks, upload
+from bench import cold, engines, hot, memory, overload, presets, report, scale, tasks, upload
 from bench.options import Options
 
 PARTS: dict[str, Callable[[Options], list[report.Result]]] = {
     "hot": hot.measure,
     "cold": cold.measure,
+    "engines": engines.measure,
     "presets": presets.measure,
     "upload": upload.measure,
     "tasks": tasks.measure,
     "memory": memory.measure,
+    "scale": scale.measure,
     "overload": overload.measure,
 }
+
+CHARTIST = Path(__file__).resolve().parent.parent / ".venv-chart/bin/python"
+"""The interpreter that has matplotlib; `make bench` installs it."""
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -48,6 +54,9 @@ def main() -> None:
     table = report.write(RESULTS, results, about)
     print(table.read_text())
     print(f"Also in {table} and {table.with_suffix('.json')}.")
+    if CHARTIST.exists():
+        subprocess.run([CHARTIST, str(Path(__file__).with_name("chart.py")), str(RESULTS)], check=True)
+        print(f"As a picture: {table.with_suffix('.png')}.")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""Part `engines`: milliseconds a picture and likeness to a reference, so that fast is not worse.
+
+The reference is the photo shrunk whole by Pillow's Lanczos filter; likeness is SSIM over grey values
+(Wang et al. 2004), as scikit-image computes it.
+"""
+
+import io
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from PIL import Image, ImageOps
+from skimage.metrics import structural_similarity
+
+import imagestore.engines
+from bench.cold import AVIF_PHOTOS, KINDS, Kind
+from bench.options import Options
+from bench.report import Result
+from bench.statistics import Series, alternate
+
+NOTE = (
+    "One process, median over the photos. The reference is Pillow's Lanczos filter over the whole photo; "
+    "`Pillow` is `Image.draft` with `reducing_gap=2`, encoded with its defaults."
+)
+SSIM_NOTE = "Median over the photos of SSIM with the reference; 1 is the same picture."
+
+
+def measure(options: Options) -> list[Result]:
+    """Milliseconds and likeness, for each engine and class of pictures."""
+    # As each of our render processes has them; read when the libraries are loaded.
+    os.environ.update({"VIPS_CONCURRENCY": "1", "MAGICK_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1"})
+    os.environ["MAGICK_CONFIGURE_PATH"] = str(Path(imagestore.engines.__file__).parent / "policy")
+    from imagestore.engines import vips, wand
+
+    results = []
+    for kind in KINDS:
+        photos = options.jpegs()[: AVIF_PHOTOS if kind.format == "avif" else None]
+        makers: Mapping[str, Callable[[Path, Kind], bytes]] = {
+            "vips": partial(_ours, vips),
+            "wand": partial(_ours, wand),
+            "Pillow": _pillow,
+        }
+        contestants = {name: partial(_time, make, photos, kind) for name, make in makers.items()}
+        seen = alternate(contestants, options.rounds)
+        name = kind.name.removeprefix("cold, ")
+        series = {who: Series(tuple(values)) for who, values in seen.items()}
+        results.append(Result(f"engines, {name}", "ms a picture", series, (), NOTE))
+        likeness = {who: Series((_likeness(make, photos, kind),)) for who, make in makers.items()}
+        results.append(Result(f"engines, {name}, likeness", "SSIM", likeness, (), SSIM_NOTE))
+    return results
+
+
+def _ours(engine: ModuleType, path: Path, kind: Kind) -> bytes:
+    from imagestore.probe import probe
+    from imagestore.rendition import Rendition
+    from imagestore.settings import Encoding, Limits
+
+    rendition = Rendition.from_parameters({"width": str(kind.width), "format": kind.format})
+    body: bytes = engine.render(path, probe(path, Limits()), rendition, None, Encoding()).body
+    return body
+
+
+def _pillow(path: Path, kind: Kind) -> bytes:
+    with Image.open(path) as photo:
+        photo.draft("RGB", (2 * kind.width, 2 * kind.width))
+        upright = ImageOps.exif_transpose(photo.convert("RGB"))
+        height = round(upright.height * kind.width / upright.width)
+        out = io.BytesIO()
+        upright.resize((kind.width, height), Image.Resampling.LANCZOS, reducing_gap=2).save(out, kind.format)
+        return out.getvalue()
+
+
+def _time(make: Callable[[Path, Kind], bytes], photos: Sequence[Path], kind: Kind) -> float:
+    times = []
+    for path in photos:
+        began = time.process_time()
+        make(path, kind)
+        times.append(time.process_time() - began)
+    return 1000 * float(np.median(times))
+
+
+def _likeness(make: Callable[[Path, Kind], bytes], photos: Sequence[Path], kind: Kind) -> float:
+    return float(np.median([_ssim(make(path, kind), path) for path in photos]))
+
+
+def _ssim(body: bytes, path: Path) -> float:
+    with Image.open(io.BytesIO(body)) as made, Image.open(path) as photo:
+        upright = ImageOps.exif_transpose(photo.convert("RGB"))
+        reference = upright.resize(made.size, Image.Resampling.LANCZOS)
+        grey = [np.asarray(each.convert("L")) for each in (made, reference)]
+        return float(structural_similarity(*grey))
