@@ -54,8 +54,8 @@ def test_a_record_of_another_version_is_read_from_the_database(shared_stack: Ima
     image = shared_stack.upload(pictures.photo(60, 40, seed=34))
     key = f"record:{image['id']}"
     with redis.Redis(port=shared_stack.redis.port, decode_responses=True) as client:
-        kept = json.loads(str(client.hget(key, "json")))
-        client.hset(key, "json", json.dumps({**kept, "from_the_future": 1}))
+        kept = json.loads(str(client.hget(key, "info")))
+        client.hset(key, "info", json.dumps({**kept, "from_the_future": 1}))
 
     answer = shared_stack.http.get(f"/v1/images/{image['id']}")
 
