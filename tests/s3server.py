@@ -26,6 +26,10 @@ versioned_writes symlink proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+# By default one that accepts in over half a second, as on a busy machine, is left alone for a minute.
+conn_timeout = 20
+node_timeout = 20
+error_suppression_limit = 1000000
 [filter:s3api]
 use = egg:swift#s3api
 location = us-east-1

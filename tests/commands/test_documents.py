@@ -71,7 +71,7 @@ def test_the_examples_of_looking_and_moving_run(
     around: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder_for_examples(tmp_path, monkeypatch)
-    around.client.upload(photo(60, 40, seed=81), domain="demo", dkey="sample.jpg")
+    around.client.upload(photo(60, 40, seed=81), domain="demo", dkey="sample.jpg", overwrite=True)
     wait_until(lambda: bool(overview(find_settings())["queues"]["workers"]), what="a worker shows itself")
     monkeypatch.setenv("SIGNING_KEYS", f"k1={'s' * 40}")
     first = next(around.client.images()).id

@@ -106,8 +106,8 @@ def test_every_block_is_of_a_kind_that_a_test_looks_at() -> None:
 @pytest.mark.parametrize("file", sorted({block.file for block in BLOCKS if is_run_here(block)}))
 def test_readme_and_guides_run_from_top_to_bottom(file: str, served: Served, tmp_path: Path) -> None:
     served.origin.paths["/boat.jpg"] = answer(body=photo(40, 30, seed=7))
-    served.client.upload(ROOT / "docs/sample.jpg", domain="demo", dkey="sample.jpg")
-    served.client.upload(ROOT / "docs/pictures/logo.png", domain="watermark", dkey="logo")
+    served.client.upload(ROOT / "docs/sample.jpg", domain="demo", dkey="sample.jpg", overwrite=True)
+    served.client.upload(ROOT / "docs/pictures/logo.png", domain="watermark", dkey="logo", overwrite=True)
     # A copy, since an import leaves its journal beside the folder.
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
