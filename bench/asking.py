@@ -1,15 +1,25 @@
-"""Asks for a list of addresses over a few connections, each address once."""
+"""Sends a list of requests over a few connections, each once."""
 
 import http.client
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 CLIENTS = 4
 """Twice as many as cores: one request waits while one is worked on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client sends."""
+
+    url: str
+    method: str = "GET"
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -27,26 +37,33 @@ class Answers:
         Raises:
             RuntimeError: one was an error, so that the figure would say nothing.
         """
-        if bad := [status for status in self.statuses if status != http.client.OK]:
+        if bad := [status for status in self.statuses if not 200 <= status < 300]:
             raise RuntimeError(f"{len(bad)} of {len(self.statuses)} answers were errors, as {bad[0]}")
         return len(self.statuses) / self.seconds
 
 
 def ask(urls: Sequence[str], clients: int = CLIENTS) -> Answers:
-    """GET each of `urls`, all of one server, by so many clients with a connection each."""
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for url in urls:
-        waiting.put(url)
+    """GET each of `urls`, as `send`."""
+    return send([Request(url) for url in urls], clients)
+
+
+def send(requests: Sequence[Request], clients: int = CLIENTS) -> Answers:
+    """Send all, to one server, by so many clients with a connection each."""
+    waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
+    for request in requests:
+        waiting.put(request)
     answers, faults = Answers(), list[Exception]()
 
     def work() -> None:
-        start = urlsplit(urls[0])
+        start = urlsplit(requests[0].url)
         connection = http.client.HTTPConnection(start.hostname or "", start.port, timeout=120)
         try:
             while True:
-                place = urlsplit(waiting.get_nowait())
+                request = waiting.get_nowait()
+                place = urlsplit(request.url)
+                target = f"{place.path}?{place.query}" if place.query else place.path
                 began = time.perf_counter()
-                connection.request("GET", f"{place.path}?{place.query}" if place.query else place.path)
+                connection.request(request.method, target, request.body, dict(request.headers))
                 answer = connection.getresponse()
                 answer.read()
                 answers.times_s.append(time.perf_counter() - began)

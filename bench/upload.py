@@ -1,15 +1,12 @@
 """Part `upload`: bytes taken a second, against nginx' own PUT to disk."""
 
 import contextlib
-import http.client
 import itertools
-import queue
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from bench import asking
 from bench.options import Options
 from bench.report import Bar, Result
 from bench.statistics import Series, alternate
@@ -75,28 +72,7 @@ def _put(port: int, uploads: Sequence[tuple[str, bytes]]) -> float:
     Raises:
         RuntimeError: it refused one.
     """
-    waiting: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-    for upload in uploads:
-        waiting.put(upload)
-    statuses: list[int] = []
-
-    def work() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        with contextlib.closing(connection), contextlib.suppress(queue.Empty):
-            while True:
-                path, body = waiting.get_nowait()
-                connection.request("PUT", path, body, {"Authorization": f"Bearer {API_KEY}"})
-                answer = connection.getresponse()
-                answer.read()
-                statuses.append(answer.status)
-
-    threads = [threading.Thread(target=work) for _ in range(CLIENTS)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - began
-    if len(statuses) != len(uploads) or set(statuses) - {http.client.CREATED, http.client.NO_CONTENT}:
-        raise RuntimeError(f"{len(uploads) - len(statuses)} uploads got no answer; statuses {set(statuses)}")
-    return sum(len(body) for _, body in uploads) / 1e6 / seconds
+    auth = {"Authorization": f"Bearer {API_KEY}"}
+    requests = [asking.Request(f"http://127.0.0.1:{port}{path}", "PUT", body, auth) for path, body in uploads]
+    rate = asking.send(requests, CLIENTS).rate
+    return rate * sum(len(body) for _, body in uploads) / len(uploads) / 1e6
