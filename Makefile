@@ -8,7 +8,7 @@ UV := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-h
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test test-faults check format install lock clean bench packages-run packages-test packages-bench \
-	up down logs key ps images test-stack fuzz audit
+	vendor up down logs key ps images test-stack fuzz audit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ lock: .venv-lock/.uv ## choose versions anew, within the bounds of pyproject.tom
 	@$(UV) --upgrade tests/swift.in -o tests/swift.lock
 	@$(UV) --upgrade bench/rivals/thumbor.in -o bench/rivals/thumbor.lock
 	@$(UV) --upgrade bench/chart.in -o bench/chart.lock
+
+vendor: ## copy the libraries of the console from npm anew (dev/console/package.json pins them)
+	@$(PYTHON) -m dev.vendor_console
 
 clean: ## remove what was installed or built here; data (var/) stays
 	@rm -rf .venv .venv-swift .venv-lock .venv-thumbor .venv-chart bench/rivals/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,6 +11,7 @@ import falcon
 from api import errors
 from api.accounts import Audit, Domains
 from api.auth import Access
+from api.console import Console, ConsoleFile, ToConsole
 from api.cors import Cors
 from api.docs import Docs, DocsAsset, OpenApi
 from api.images import Image, Images
@@ -95,6 +96,9 @@ def build(store: ImageStore) -> App:
     errors.install(app)
     app.add_route("/", Root())
     app.add_route("/problems/{name}", Problem())
+    app.add_route("/console", ToConsole())
+    app.add_route("/console/", Console())
+    app.add_route("/console/{file:path}", ConsoleFile())
     named, documented = NamedImage(store), OpenApi()
     for version in ("", "/v1"):
         app.add_route(f"{version}/health/live", Live())

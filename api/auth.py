@@ -19,6 +19,10 @@ NEEDED: Mapping[str, Mapping[str, Right | None]] = {
     "/openapi.json": {"GET": PUBLIC},
     "/docs": {"GET": PUBLIC},
     "/docs/{asset}": {"GET": PUBLIC},
+    # The page asks for a key, and sends it with what it asks for itself.
+    "/console": {"GET": PUBLIC},
+    "/console/": {"GET": PUBLIC},
+    "/console/{file:path}": {"GET": PUBLIC},
     "/health/live": {"GET": PUBLIC},
     "/health/ready": {"GET": PUBLIC},
     # nginx gives it to the addresses of METRICS_FROM alone.

@@ -1,6 +1,5 @@
 """`/openapi.json`, and `/docs`: the same as a page to read, which needs nothing from other sites."""
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -11,18 +10,14 @@ from pathlib import Path
 import falcon
 
 from api.openapi import document
-from api.responses import not_modified
+from api.pages import policy, send_file, send_page
 from imagestore.errors import NotFound
 
-POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        *("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"),
-    ]
+POLICY = policy(
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "connect-src 'self'",
 )
 """Of the page alone. Its scripts are ours: no stored picture is ever sent as a script (nosniff).
 
@@ -67,7 +62,7 @@ class OpenApi:
         self._body = json.dumps(document(), ensure_ascii=False).encode()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _send(req, resp, "application/json", self._body)
+        send_file(req, resp, "application/json", self._body)
 
     on_head = on_get
 
@@ -76,9 +71,7 @@ class Docs:
     """`/docs`: the page."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.set_header("Content-Security-Policy", POLICY)
-        resp.set_header("Referrer-Policy", "no-referrer")
-        _send(req, resp, "text/html; charset=utf-8", _PAGE.encode())
+        send_page(req, resp, _PAGE.encode(), POLICY)
 
     on_head = on_get
 
@@ -88,9 +81,9 @@ class DocsAsset:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, asset: str) -> None:
         if asset == "start.js":
-            _send(req, resp, "text/javascript; charset=utf-8", _START.encode())
+            send_file(req, resp, "text/javascript; charset=utf-8", _START.encode())
         elif asset in _SHIPPED:
-            _send(req, resp, f"{_SHIPPED[asset]}; charset=utf-8", _shipped(asset))
+            send_file(req, resp, f"{_SHIPPED[asset]}; charset=utf-8", _shipped(asset))
         else:
             raise NotFound("there is no such route")
 
@@ -104,12 +97,3 @@ def _shipped(name: str) -> bytes:
     if spec is None or spec.origin is None:
         raise importlib.metadata.PackageNotFoundError(PACKAGE)
     return (Path(spec.origin).parent / "dist" / name).read_bytes()
-
-
-def _send(req: falcon.Request, resp: falcon.Response, content_type: str, body: bytes) -> None:
-    resp.set_header("Cache-Control", "no-cache")
-    resp.set_header("X-Content-Type-Options", "nosniff")
-    if not_modified(req, resp, f'"{hashlib.sha256(body).hexdigest()[:32]}"'):
-        return
-    resp.content_type = content_type
-    resp.data = body

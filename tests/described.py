@@ -88,8 +88,9 @@ def _patterns() -> list[tuple[str, re.Pattern[str]]]:
 
     def pattern(template: str) -> re.Pattern[str]:
         escaped = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
-        with_dkey = escaped.replace("{dkey}", "(?P<dkey>.+)")
-        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", with_dkey))
+        # The routes have converters for these two: they may hold slashes.
+        with_paths = re.sub(r"\{(dkey|file)\}", r"(?P<\1>.+)", escaped)
+        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", with_paths))
 
     return [(template, pattern(template)) for template in templates]
 

@@ -70,6 +70,9 @@ PATHS: dict[str, Any] = {
     ),
 }
 
+_PAGE = {"text/html": {"schema": TEXT}}
+_FILES = {kind: {"schema": TEXT} for kind in ("text/css", "text/javascript", "image/svg+xml", "text/plain")}
+
 AT_ROOT: dict[str, Any] = {
     "/": with_head(
         operation(
@@ -87,6 +90,30 @@ AT_ROOT: dict[str, Any] = {
                     ),
                 )
             },
+        )
+    ),
+    "/console": with_head(
+        operation(
+            "toConsole", "To the web console", _TAG, answers={"301": answer("There.", None, "Location")}
+        )
+    ),
+    "/console/": with_head(
+        operation(
+            "console",
+            "The web console",
+            _TAG,
+            parameters=_CONDITION,
+            answers={"200": answer("A page.", _PAGE, "ETag"), "304": _KNOWN},
+        )
+    ),
+    "/console/{file}": with_head(
+        operation(
+            "consoleFile",
+            "What the console is made of",
+            _TAG,
+            parameters=[parameter("file", TEXT, "A file's path.", where="path"), *_CONDITION],
+            answers={"200": answer("It.", _FILES, "ETag"), "304": _KNOWN},
+            problems=("not-found",),
         )
     ),
     "/problems/{name}": {
