@@ -9,7 +9,7 @@ from imagestore.actor import act_as, actor
 from imagestore.errors import Unauthenticated
 from imagestore.grants import Grant, Right
 from imagestore.keyring import Keyring
-from imagestore.settings import UPLOAD_TOKEN_PREFIX
+from imagestore.permits import UPLOAD_TOKEN_PREFIX
 
 PUBLIC = None
 

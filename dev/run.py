@@ -21,8 +21,9 @@ from pathlib import Path
 from dev import nginx, programs
 from dev.datadir import AlreadyRunning, emptied, locked, made_secret, sockets
 from dev.supervisor import Log, Program, Supervisor
+from imagestore.apikeys import API_KEY_FILE
 from imagestore.commands.surroundings import note
-from imagestore.settings import API_KEY_FILE, Settings
+from imagestore.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "docs" / "sample.jpg"

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from imagestore.apikeys import ApiKey
 from imagestore.errors import DatabaseUnavailable, ImagestoreError, RateLimited, Unauthenticated
 from imagestore.grants import Grant, KeyRecord, Right
 from imagestore.keycatalog import KeyCatalog
 from imagestore.keylimits import KeyLimits
-from imagestore.settings import ApiKey, Settings
+from imagestore.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,9 @@ DEFAULT_LIFE_S = 600
 FORMATS: Mapping[str, str] = {content_type: format for format, content_type in CONTENT_TYPES.items()}
 """Content type -> format."""
 
+UPLOAD_TOKEN_PREFIX = "ist_"  # noqa: S105 - what they begin with, not one of them
+"""Of every upload token, and of no key, so that one is told from the other."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Permit:

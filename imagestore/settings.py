@@ -6,20 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imagestore.apikeys import ApiKey, configured_keys
 from imagestore.domainrules import DomainRules
 from imagestore.environment import Environment
-from imagestore.errors import InvalidKey
+from imagestore.fetchpolicy import FetchPolicy
 from imagestore.ledger import UNLIMITED, Quota
 from imagestore.logs import FORMATS, Format
-from imagestore.names import check_domain
 from imagestore.presets import Presets
 from imagestore.signing import Signing
 from imagestore.variants import Variants
 
 MIB = 1024 * 1024
-
-UPLOAD_TOKEN_PREFIX = "ist_"  # noqa: S105 - what they begin with, not one of them
-"""Of every upload token, and of no key, so that one is told from the other."""
 
 
 class InvalidSettings(ValueError):
@@ -58,23 +55,6 @@ class Encoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """How pictures are fetched from other servers (promises §14, §15)."""
-
-    allow: tuple[str, ...] = ()
-    """Networks and `host:port` that may be reached although they are not public."""
-    ports: tuple[int, ...] = (80, 443)
-    user_agent: str = "imagestore/1"
-    timeout_s: float = 30
-    """Wall clock of one download with its redirects."""
-    concurrency_per_host: int = 4
-    """Downloads at once from one host, over all workers; fewer than jobs at once, so that a slow host
-    never holds all of them."""
-    rate_per_host: float = 50
-    """Requests a second to one host, over all workers."""
-
-
-@dataclass(frozen=True, slots=True)
 class Upkeep:
     """How the store of originals is looked after."""
 
@@ -86,15 +66,6 @@ class Upkeep:
     """What a worker reads of stored originals, to find damage; 0: nothing. 4 MiB/s is 360 GB a day."""
     scrub_interval_s: float = 24 * 3600
     """Between the beginnings of two rounds of that."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A secret that allows everything; in every domain when `domains` is empty. `id` is its name in logs."""
-
-    id: str
-    secret: str = field(repr=False)
-    domains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -145,7 +116,7 @@ class Settings:
     log_format: Format = "text"
     worker_metrics_port: int = 0
     """Where a worker shows its counters and its health; 0: nowhere."""
-    fetch: Fetch = Fetch()
+    fetch: FetchPolicy = field(default_factory=FetchPolicy)
     task_attempts: int = 5
     """Tries of a task that may pass; the last one's reason is the task's."""
     task_retry_s: float = 2
@@ -185,14 +156,23 @@ class Settings:
             InvalidSettings: with one line for each variable that is wrong.
         """
         reader = _Reader(env)
+        settings = cls._read(reader)
+        if not settings.signing.keys and any(rule.kind == "signed" for rule in settings.variants.all):
+            reader.faults.append("VARIANTS has a rule 'signed', but SIGNING_KEYS has no key")
+        if reader.faults:
+            raise InvalidSettings("\n".join(reader.faults))
+        return settings
+
+    @classmethod
+    def _read(cls, reader: "_Reader") -> "Settings":
         data_dir = Path(reader.text("DATA_DIR", "var")).absolute()
-        settings = cls(
+        return cls(
             data_dir=data_dir,
             database_url=reader.text("DATABASE_URL", f"sqlite:///{data_dir}/imagestore.db"),
             redis_url=reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
             storage_url=reader.text("STORAGE_URL", str(data_dir / "originals")),
             storage_fallback_url=reader.text("STORAGE_FALLBACK_URL", ""),
-            api_keys=reader.api_keys(data_dir),
+            api_keys=configured_keys(reader, data_dir),
             dashboard_login=reader.text("DASHBOARD_LOGIN", ""),
             image_engine=reader.choice("IMAGE_ENGINE", ("auto", "wand"), "auto"),
             render_processes=reader.integer("RENDER_PROCESSES", 1, 256, os.cpu_count() or 1),
@@ -219,7 +199,7 @@ class Settings:
             worker_processes=reader.integer("WORKER_PROCESSES", 1, 256, cls.worker_processes),
             log_format=reader.choice("LOG_FORMAT", FORMATS, cls.log_format),
             worker_metrics_port=reader.integer("WORKER_METRICS_PORT", 0, 65_535, cls.worker_metrics_port),
-            fetch=reader.fetch(),
+            fetch=FetchPolicy.read(reader),
             task_attempts=reader.integer("TASK_ATTEMPTS", 1, 100, cls.task_attempts),
             task_retry_s=reader.number("TASK_RETRY_S", 0.01, 3600, cls.task_retry_s),
             task_lease_s=reader.number("TASK_LEASE_S", 1, 600, cls.task_lease_s),
@@ -234,74 +214,10 @@ class Settings:
             signing=reader.signing(),
             variants=reader.variants(),
         )
-        if not settings.signing.keys and any(rule.kind == "signed" for rule in settings.variants.all):
-            reader.faults.append("VARIANTS has a rule 'signed', but SIGNING_KEYS has no key")
-        if reader.faults:
-            raise InvalidSettings("\n".join(reader.faults))
-        return settings
 
 
 class _Reader(Environment):
     """The variables that make more than one value."""
-
-    def api_keys(self, data_dir: Path) -> tuple[ApiKey, ...]:
-        """`API_KEY` may do everything; each `secret=domain,domain` of `API_KEYS` only there.
-
-        With neither, the key that the first start left in the data directory counts.
-        """
-        keys = []
-        master = self.text("API_KEY", "")
-        if master:
-            keys.append(ApiKey("API_KEY", master))
-        entries = filter(None, (part.strip() for part in self.text("API_KEYS", "").split(";")))
-        for number, entry in enumerate(entries, start=1):
-            secret, limited, domains = entry.rpartition("=")
-            own = (secret, self._domains(domains)) if limited else (entry,)
-            keys.append(ApiKey(f"API_KEYS.{number}", *own))
-        made = data_dir / API_KEY_FILE
-        if not keys and made.is_file():
-            keys.append(ApiKey("API_KEY", made.read_text().strip()))
-        for key in keys:
-            if len(key.secret) < 16 or not key.secret.isascii() or " " in key.secret:
-                self.faults.append(
-                    "API_KEY or a key of API_KEYS is not 16 or more ASCII characters without spaces"
-                )
-            if key.secret.startswith(UPLOAD_TOKEN_PREFIX):
-                self.faults.append(
-                    f"API_KEY or a key of API_KEYS begins with {UPLOAD_TOKEN_PREFIX}, as upload tokens do"
-                )
-        return tuple(keys)
-
-    def _domains(self, text: str) -> frozenset[str]:
-        """What a key is limited to. Nothing behind the `=` is a fault: such a key would write everywhere."""
-        domains = frozenset(domain.strip() for domain in text.split(","))
-        try:
-            return frozenset(check_domain(domain) for domain in domains)
-        except InvalidKey as error:
-            self.faults.append(f"API_KEYS has a key with a wrong list of domains: {error.detail}")
-            return domains
-
-    def fetch(self) -> Fetch:
-        default = Fetch()
-        ports = []
-        for word in self.words("FETCH_PORTS") or [str(port) for port in default.ports]:
-            if word.isascii() and word.isdigit() and 1 <= int(word[:9]) <= 65_535:
-                ports.append(int(word))
-            else:
-                self.faults.append(f"FETCH_PORTS has {word[:40]!r}, expected ports from 1 to 65535")
-        user_agent = self.text("FETCH_USER_AGENT", default.user_agent)
-        if not (user_agent.isascii() and user_agent.isprintable()):
-            self.faults.append("FETCH_USER_AGENT is not printable ASCII")
-        return Fetch(
-            allow=tuple(self.words("FETCH_ALLOW")),
-            ports=tuple(ports),
-            user_agent=user_agent,
-            timeout_s=self.number("FETCH_TIMEOUT_S", 0.1, 120, default.timeout_s),
-            concurrency_per_host=self.integer(
-                "FETCH_CONCURRENCY_PER_HOST", 1, 1000, default.concurrency_per_host
-            ),
-            rate_per_host=self.number("FETCH_RATE_PER_HOST", 0.01, 10_000, default.rate_per_host),
-        )
 
     def callback_secret(self) -> str:
         secret = self.text("CALLBACK_SECRET", "")
@@ -373,7 +289,3 @@ class _Reader(Environment):
             webp_effort=self.integer("WEBP_EFFORT", 0, 6, default.webp_effort),
             avif_effort=self.integer("AVIF_EFFORT", 0, 9, default.avif_effort),
         )
-
-
-API_KEY_FILE = "api-key"
-"""Name in the data directory of the key that the first start makes."""

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from imagestore.actor import acting_as, actor
 from imagestore.errors import ImagestoreError, Unauthenticated
 from imagestore.grants import Grant
-from imagestore.permits import Permit, UploadToken
+from imagestore.permits import UPLOAD_TOKEN_PREFIX, Permit, UploadToken
 from imagestore.probe import sniff
 from imagestore.records import Spooled
-from imagestore.settings import UPLOAD_TOKEN_PREFIX, Settings
+from imagestore.settings import Settings
 from imagestore.tokencatalog import TokenCatalog
 from imagestore.writing import Stored, Writes
 

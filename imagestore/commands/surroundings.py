@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from imagestore.settings import API_KEY_FILE
+from imagestore.apikeys import API_KEY_FILE
 
 NOTE = Path("run", "surroundings.json")
 """Name in the data directory of what `make run` notes; it holds secrets, so only its owner may read it."""

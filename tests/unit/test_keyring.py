@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from imagestore import keyring as module
+from imagestore.apikeys import ApiKey
 from imagestore.catalog import Catalog
 from imagestore.errors import DatabaseUnavailable, Forbidden, NotFound, Unauthenticated
 from imagestore.grants import Grant, KeyRecord
 from imagestore.keycatalog import KeyCatalog
 from imagestore.keyring import Keyring
-from imagestore.settings import ApiKey
 from tests.mariadb import MariaDB
 from tests.servers import wait_until
 

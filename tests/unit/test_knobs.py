@@ -9,8 +9,8 @@ ONLY_WITHOUT_CONTAINERS = {"DATA_DIR", "DATABASE_URL", "REDIS_URL", "QUEUE_URL",
 
 
 def settings() -> set[str]:
-    """The variables that Settings.from_env reads."""
-    source = (ROOT / "imagestore" / "settings.py").read_text()
+    """The variables that Settings.from_env reads, itself and by the modules that it calls."""
+    source = "".join(path.read_text() for path in (ROOT / "imagestore").glob("*.py"))
     return set(re.findall(r'(?:reader|self)\.[a-z_]+\(\s*"([A-Z][A-Z_]+)"', source))
 
 
@@ -25,7 +25,7 @@ def documented() -> set[str]:
 
 
 def test_settings_are_found_in_the_source() -> None:
-    assert {"API_KEY", "RENDER_TIMEOUT_S", "MAX_PIXELS", "STORAGE_URL"} <= settings()
+    assert {"API_KEY", "FETCH_PORTS", "RENDER_TIMEOUT_S", "MAX_PIXELS", "STORAGE_URL"} <= settings()
 
 
 def test_compose_file_passes_every_setting_on() -> None:

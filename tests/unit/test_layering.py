@@ -12,6 +12,8 @@ WORDS = {
     *("errors", "grammar", "environment", "names", "query", "records", "rendition", "settings"),
     *(
         "strictjson",
+        "apikeys",
+        "fetchpolicy",
         "identity",
         "metrics",
         "spelling",
