@@ -12,9 +12,10 @@ from fs import errors
 from fs.opener.errors import OpenerError
 
 from imagestore import localdisk
-from imagestore.stores.base import SPOOLED, Shelf, Storage
+from imagestore.stores.base import SPOOLED, Storage
 from imagestore.stores.fallback import FallbackStorage
 from imagestore.stores.folder import open_folder
+from imagestore.stores.layout import Shelf
 
 __all__ = ["Shelf", "Storage", "open_storage", "open_storages"]
 

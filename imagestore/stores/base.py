@@ -1,7 +1,6 @@
 """What every store of originals can do, on any PyFilesystem."""
 
 import contextlib
-import errno
 import hashlib
 import io
 import os
@@ -12,27 +11,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from fs import errors
 from fs.base import FS
 
 from imagestore import localdisk
-from imagestore.errors import InsufficientStorage, OriginalDamaged, OriginalMissing, StorageUnavailable
+from imagestore.errors import OriginalDamaged, OriginalMissing, StorageUnavailable
 from imagestore.metrics import store_operation
 from imagestore.records import LocalFile, RemoteObject, StoredFile
+from imagestore.stores.failures import OriginalStream, translated
+from imagestore.stores.layout import OWNER, SHA256, Shelf, path_of, path_prefix
 
 SPOOLED = "original-"
 """How the names of copies in the spool begin."""
 
-Shelf = Literal[".quarantine", ".trash"]
-"""Where originals are moved to that must not be found any more: damaged ones, and those that no row
-needs until that is certain. A hash never begins with a dot."""
-
-OWNER = ".owner"
-"""The file that says whose originals a store has."""
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PAIR = re.compile(r"[0-9a-f]{2}")
 _BLOCK_BYTES = 1 << 18
 _OWNER_BYTES = 64
@@ -129,7 +122,7 @@ class Storage:
         its reads raise StorageUnavailable, also when it ends before its announced length."""
         path = path_of(sha256, shelf)
         with store_operation("read"), translated():
-            return io.BufferedReader(_Original(self._open(path)), _BLOCK_BYTES)
+            return io.BufferedReader(OriginalStream(self._open(path)), _BLOCK_BYTES)
 
     def locate(self, sha256: str, size: int) -> LocalFile | RemoteObject | None:
         """Where nginx can get the original of `size` bytes itself; None if only `read` can.
@@ -166,7 +159,7 @@ class Storage:
         with translated():
             for path, size, modified in self._files(after):
                 sha256 = path.rpartition("/")[2]
-                if sha256 > after and _SHA256.fullmatch(sha256) and path == path_of(sha256):
+                if sha256 > after and SHA256.fullmatch(sha256) and path == path_of(sha256):
                     yield StoredFile(sha256, size, modified)
 
     # Whose it is.
@@ -219,7 +212,7 @@ class Storage:
         with translated():
             for path, size, modified in self._shelf(shelf):
                 name = path.rpartition("/")[2]
-                if _SHA256.fullmatch(name):
+                if SHA256.fullmatch(name):
                     yield StoredFile(name, size, modified)
 
     # Life.
@@ -299,60 +292,8 @@ class Storage:
         self._filesystem.getinfo("/")
 
 
-class _Original(io.RawIOBase):
-    """A store's stream whose failures are ours."""
-
-    def __init__(self, stream: Any) -> None:
-        super().__init__()
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with translated():
-            return int(self._stream.readinto(buffer))
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()
-
-
-def path_of(sha256: str, shelf: Shelf | None = None) -> str:
-    """Where an original lies.
-
-    Raises:
-        ValueError: that is no hash.
-    """
-    if not _SHA256.fullmatch(sha256):
-        raise ValueError(f"sha256 is {sha256!r}, expected 64 lower-case hex digits")
-    return f"{shelf}/{sha256}" if shelf else f"{path_prefix(sha256)}/{sha256}"
-
-
-def path_prefix(sha256: str) -> str:
-    """The two folders of an original."""
-    return f"{sha256[:2]}/{sha256[2:4]}"
-
-
 def size_and_time(info: Any) -> tuple[int, datetime]:
     """Of a PyFilesystem's entry."""
     # A file system without times (some archives) makes everything look new, so gc spares it.
     modified = info.raw["details"].get("modified")
     return info.size, datetime.now(UTC) if modified is None else datetime.fromtimestamp(modified, UTC)
-
-
-@contextlib.contextmanager
-def translated(missing: str = "the original is missing from the store") -> Iterator[None]:
-    """The errors of PyFilesystem and of the operating system as the domain's own."""
-    try:
-        yield
-    except (errors.FSError, OSError) as error:
-        cause = getattr(error, "exc", None) or error
-        if isinstance(error, errors.InsufficientStorage) or (
-            isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
-        ):
-            raise InsufficientStorage("the store of originals is full") from error
-        if isinstance(error, (errors.ResourceNotFound, FileNotFoundError)):
-            raise OriginalMissing(missing) from error
-        raise StorageUnavailable("the store of originals does not answer as it should") from error

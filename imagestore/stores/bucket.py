@@ -5,7 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 from imagestore.records import RemoteObject
-from imagestore.stores.base import Shelf, Storage, path_of, translated
+from imagestore.stores.base import Storage
+from imagestore.stores.failures import translated
+from imagestore.stores.layout import Shelf, path_of
 
 
 class BucketStorage(Storage):

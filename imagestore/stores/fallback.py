@@ -10,7 +10,8 @@ from typing import BinaryIO, TypeVar
 
 from imagestore.errors import OriginalMissing
 from imagestore.records import LocalFile, RemoteObject, StoredFile
-from imagestore.stores.base import Shelf, Storage
+from imagestore.stores.base import Storage
+from imagestore.stores.layout import Shelf
 
 T = TypeVar("T")
 

@@ -14,7 +14,9 @@ from imagestore import localdisk
 from imagestore.errors import OriginalDamaged, StorageUnavailable
 from imagestore.metrics import store_operation
 from imagestore.records import LocalFile
-from imagestore.stores.base import Shelf, Storage, path_of, path_prefix, translated
+from imagestore.stores.base import Storage
+from imagestore.stores.failures import translated
+from imagestore.stores.layout import Shelf, path_of, path_prefix
 
 
 class FolderStorage(Storage):
