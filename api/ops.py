@@ -5,7 +5,7 @@ import falcon
 from api.errors import PROBLEMS
 from api.responses import send_json
 from imagestore.errors import NotFound
-from imagestore.metrics import exposition
+from imagestore.exposition import exposition
 from imagestore.service import ImageStore
 
 NEEDED = ("database", "storage")

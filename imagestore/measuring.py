@@ -6,9 +6,9 @@ from concurrent.futures import wait as wait_for
 from typing import TypeVar
 
 from imagestore.cache import Cache
+from imagestore.exposition import Reading
 from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
-from imagestore.metrics import Reading
 from imagestore.storage import Storage
 from imagestore.taskcatalog import OpenTasks, TaskCatalog
 from imagestore.taskrecords import KINDS

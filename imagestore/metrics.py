@@ -2,29 +2,17 @@
 
 They work in one process and, when `PROMETHEUS_MULTIPROC_DIR` names a folder before the first import,
 added up over all processes that share it (prometheus_client's multiprocess mode). docs/operations.md
-lists them for people.
+lists them for people, and `exposition.py` writes the page.
 """
 
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-    values,
-)
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.registry import Collector
+from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client.multiprocess import mark_process_dead
 
 from imagestore.errors import OriginalMissing
 
@@ -285,45 +273,3 @@ def forget_process(pid: int) -> None:
 def _forget(process: str) -> None:
     with contextlib.suppress(TypeError, OSError):
         mark_process_dead(process)
-
-
-# The page.
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A value of this moment that no process counts: one line of the page."""
-
-    name: str
-    help: str
-    value: float
-    labels: Mapping[str, str] = field(default_factory=dict)
-    is_counter: bool = False
-    """It only grows; `name` has no `_total`, the page has."""
-
-
-def exposition(readings: Iterable[Reading] = ()) -> tuple[str, bytes]:
-    """All counters and `readings` as text, with its media type: of every process, or of this one alone."""
-    try:
-        # One collector a scrape: it reads the files of processes that came and went meanwhile.
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)
-    except ValueError:
-        registry = REGISTRY
-    page = generate_latest(registry)
-    now = CollectorRegistry()
-    now.register(_Readings(readings))
-    return CONTENT_TYPE_LATEST, page + generate_latest(now)
-
-
-class _Readings(Collector):
-    def __init__(self, readings: Iterable[Reading]) -> None:
-        self._readings = list(readings)
-
-    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for one in self._readings:
-            kind = CounterMetricFamily if one.is_counter else GaugeMetricFamily
-            family = families.setdefault(one.name, kind(one.name, one.help, labels=list(one.labels)))
-            family.add_metric(list(one.labels.values()), one.value)
-        return families.values()

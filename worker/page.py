@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker
 
-from imagestore.metrics import exposition
+from imagestore.exposition import exposition
 from imagestore.settings import Settings
 
 HEARTBEAT_AGE_S = 60

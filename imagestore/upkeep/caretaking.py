@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from imagestore.errors import ImagestoreError
+from imagestore.exposition import Reading
 from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
-from imagestore.metrics import Reading
 from imagestore.upkeep.collecting import Collected
 from imagestore.upkeep.parts import Parts
 from imagestore.upkeep.scrub import NOTE as SCRUB

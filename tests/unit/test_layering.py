@@ -16,6 +16,7 @@ WORDS = {
         "fetchpolicy",
         "identity",
         "metrics",
+        "exposition",
         "spelling",
         "weburl",
         "grants",
@@ -143,7 +144,7 @@ OWNERS = {
     "pebble": {"imagestore.children"},
     "urllib3": {"imagestore.outbound", "imagestore.client.transport"},
     "idna": {"imagestore.weburl"},
-    "prometheus_client": {"imagestore.metrics"},
+    "prometheus_client": {"imagestore.metrics", "imagestore.exposition"},
 }
 """Third-party library -> the modules (or packages) that own it."""
 
