@@ -16,9 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from fs import ResourceType, errors
 from fs.info import Info
 from fs.opener.parse import parse_fs_url
@@ -26,23 +24,13 @@ from fs.path import basename
 from fs_s3fs import S3FS
 
 from imagestore.breaker import Breaker
-
-CONNECT_TIMEOUT_S = 2.0
-READ_TIMEOUT_S = 3.5
-"""Per socket read, so a long transfer may take its time while bytes flow.
-
-botocore waits 1 s for `100 Continue` before it sends a PUT's body, so a stopped store costs a PUT
-1 s + 3.5 s and everything else 3.5 s: under the 5 s in which a 503 is promised."""
+from imagestore.s3client import READ_TIMEOUT_S, make_client
 
 PRESIGNED_LIFE_S = 60
 """nginx fetches at once; the life only covers clocks that differ a little."""
 
 _FULL = {"QuotaExceeded", "InsufficientCapacity", "InsufficientStorage", "XMinioStorageFull"}
 """Error codes of Ceph, SeaweedFS and MinIO for a full disk or quota; others answer status 507."""
-
-_PASSING = {500, 502, 503, 504}
-"""S3 documents InternalError and SlowDown (500, 503) as worth a retry; 502 and 504 come from proxies."""
-
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
 """The old, wider rule (S3 User Guide, "Bucket naming rules"); Swift and Ceph still keep it."""
@@ -122,34 +110,14 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         """The one client; credentials that are not given come from boto3's usual chain."""
         with self._making:
             if self._shared is None:
-                self._shared = self._make_client()
+                self._shared = make_client(
+                    access_key=self.aws_access_key_id,
+                    secret_key=self.aws_secret_access_key,
+                    endpoint_url=self.endpoint_url,
+                    region=self.region,
+                    read_timeout_s=self._read_timeout_s,
+                )
             return self._shared
-
-    def _make_client(self) -> Any:
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=self._read_timeout_s,
-            max_pool_connections=32,
-            # botocore would repeat timeouts too, and pass the 5 s; `_retry_once` does not.
-            retries={"mode": "standard", "total_max_attempts": 1},
-            # The default for presigned URLs is version 2, which newer stores refuse.
-            signature_version="s3v4",
-            # The store checks what it got against the signed SHA-256, also over TLS.
-            s3={"payload_signing_enabled": True},
-            # Older stores do not know the CRC headers that boto3 1.36 began to send.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        client = boto3.session.Session().client(
-            "s3",
-            region_name=self.region,
-            aws_access_key_id=self.aws_access_key_id,
-            aws_secret_access_key=self.aws_secret_access_key,
-            endpoint_url=self.endpoint_url,
-            config=config,
-        )
-        client.meta.events.register("needs-retry.s3", _retry_once)
-        return client
 
     def upload(self, path: str, file: BinaryIO, chunk_size: int | None = None, **options: Any) -> None:
         """Put a seekable file as one PutObject (at most 5 GB, S3 User Guide); the file stays open."""
@@ -271,23 +239,6 @@ class _ObjectReader(io.RawIOBase):
         if not self.closed:
             self._body.close()
         super().close()
-
-
-def _retry_once(attempts: int, response: Any, caught_exception: Exception | None, **_: Any) -> float | None:
-    """botocore's hook: seconds to wait before another try, or None to give up.
-
-    Only failures that came quickly are tried again: a connection that the store had closed while
-    it was idle, and a passing server error.
-    """
-    if attempts > 1:
-        return None
-    if isinstance(caught_exception, ConnectionClosedError):
-        # A body that could not be sent for `CONNECT_TIMEOUT_S` looks like a closed connection too.
-        causes = getattr(caught_exception.kwargs["error"], "args", ())
-        return None if any(isinstance(cause, TimeoutError) for cause in causes) else 0.05
-    if response is not None and response[0].status_code in _PASSING:
-        return 0.2
-    return None
 
 
 @contextlib.contextmanager

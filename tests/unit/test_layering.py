@@ -82,6 +82,7 @@ INSIDE = {
     "database_pools": {"database"},
     "stores": {"storage"},
     "s3": {"storage"},
+    "s3client": {"s3"},
     "localdisk": {"storage", "stores"},
     "cachewords": {"cache"},
     "redisclient": {"cache", "jobqueue", "hostlimits", "keylimits"},
@@ -125,8 +126,8 @@ OWNERS = {
     "pymysql": {"imagestore.database_pools"},
     "fs": {"imagestore.storage", "imagestore.stores", "imagestore.s3"},
     "fs_s3fs": {"imagestore.s3"},
-    "boto3": {"imagestore.s3"},
-    "botocore": {"imagestore.s3"},
+    "boto3": {"imagestore.s3client"},
+    "botocore": {"imagestore.s3", "imagestore.s3client"},
     "redis": {
         "imagestore.cache",
         "imagestore.jobqueue",
