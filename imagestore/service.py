@@ -56,12 +56,7 @@ class ImageStore:
     upload_tokens: UploadTokens
     accounts: Accounts
     measures: Measures
-    _catalog: Catalog
-    _task_catalog: TaskCatalog
-    _queue: JobQueue
-    _storage: Storage
-    _cache: Cache
-    _renderer: Renderer
+    _adapters: "_Adapters"
     _stopping: threading.Event
     _for_one_job: bool
 
@@ -76,31 +71,22 @@ class ImageStore:
             ValueError: a URL of the settings cannot be used; the message names the variable.
             RuntimeError: the engines are not safe to use on this machine.
         """
-        storage = open_storages(
-            settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir
-        )
-        catalog = Catalog(settings.database_url, pool_size=settings.database_pool, quota=settings.quota)
-        cache = Cache(
-            settings.redis_url,
-            record_ttl_s=settings.record_ttl_s,
-            picture_ttl_s=settings.cache_ttl_s,
-            fields_max=settings.cache_fields_max,
-            bytes_max=settings.cache_pictures_max_bytes,
-        )
-        renderer = open_renderer(settings, for_one_job=for_one_job)
-        reads = Reads(settings, catalog, storage, cache, renderer)
-        task_catalog = TaskCatalog(
-            settings.database_url, lease_s=settings.task_lease_s, pool_size=settings.database_pool
-        )
-        queue = JobQueue(settings.queue_url)
-        tasks = Tasks(task_catalog, queue, storage, settings.presets)
+        store = cls._made_of(_Adapters.open(settings, for_one_job=for_one_job), settings, for_one_job)
+        if not for_one_job:
+            threading.Thread(target=store._pay_debts, name="debts", daemon=True).start()
+        return store
+
+    @classmethod
+    def _made_of(cls, own: "_Adapters", settings: Settings, for_one_job: bool) -> "ImageStore":
         spool = Spool(settings.spool_dir)
-        upkeep = Parts(settings, Inventory(settings.database_url), task_catalog, storage, cache, spool)
+        reads = Reads(settings, own.catalog, own.storage, own.cache, own.renderer)
+        tasks = Tasks(own.task_catalog, own.queue, own.storage, settings.presets)
+        upkeep = Parts(settings, own.inventory, own.task_catalog, own.storage, own.cache, spool)
         writes = Writes(
-            catalog,
-            storage,
-            cache,
-            renderer,
+            own.catalog,
+            own.storage,
+            own.cache,
+            own.renderer,
             announce=tasks.render_presets_later,
             collect=upkeep.collector().purge,
         )
@@ -108,16 +94,16 @@ class ImageStore:
         upload_tokens = UploadTokens.open(settings, writes)
         workshop = Workshop.open(
             settings,
-            task_catalog,
-            queue,
-            catalog,
-            storage,
+            own.task_catalog,
+            own.queue,
+            own.catalog,
+            own.storage,
             spool,
             reads,
             writes,
             chores=lambda: (accounts.sweep(), upload_tokens.sweep()),
         )
-        store = cls(
+        return cls(
             settings=settings,
             spool=spool,
             reads=reads,
@@ -126,29 +112,14 @@ class ImageStore:
             workshop=workshop,
             accounts=accounts,
             upkeep=upkeep,
-            caretaker=Caretaker(upkeep, queue),
+            caretaker=Caretaker(upkeep, own.queue),
             keyring=Keyring.open(settings),
             upload_tokens=upload_tokens,
-            measures=Measures(
-                task_catalog,
-                upkeep.inventory,
-                storage,
-                cache,
-                queue,
-                render_processes=settings.render_processes,
-            ),
-            _catalog=catalog,
-            _task_catalog=task_catalog,
-            _queue=queue,
-            _storage=storage,
-            _cache=cache,
-            _renderer=renderer,
+            measures=own.measures(settings.render_processes),
+            _adapters=own,
             _stopping=threading.Event(),
             _for_one_job=for_one_job,
         )
-        if not for_one_job:
-            threading.Thread(target=store._pay_debts, name="debts", daemon=True).start()
-        return store
 
     def prepare(self) -> None:
         """Check that the engines refuse what they must, and create what a first start needs (tables).
@@ -160,16 +131,17 @@ class ImageStore:
         Raises:
             RuntimeError: the engines are not safe to use on this machine.
         """
-        self._renderer.check()
+        self._adapters.renderer.check()
         try:
-            self._catalog.prepare()
+            self._adapters.catalog.prepare()
         except DatabaseUnavailable as error:
             log.warning("starting without the database: %s", error.detail)
             threading.Thread(target=self._prepare_later, name="tables", daemon=True).start()
 
     def health(self) -> dict[str, bool]:
         """Whether `database`, `storage` and `cache` answer, each within a second."""
-        checks = {"database": self._catalog.check, "storage": self._storage.check, "cache": self._check_cache}
+        own = self._adapters
+        checks = {"database": own.catalog.check, "storage": own.storage.check, "cache": self._check_cache}
         answered = ask_all(checks)
         return {name: name in answered for name in checks}
 
@@ -179,27 +151,22 @@ class ImageStore:
         if not self._for_one_job:
             # Waits 0.08 s for the decoders to end (measured 2026-11). A process that ends now takes
             # them with it (decoder.py), and the next one removes their folder.
-            self._renderer.close()
+            self._adapters.renderer.close()
         self.workshop.close()
         self.keyring.close()
         self.upload_tokens.close()
         self.accounts.close()
-        self._queue.close()
-        self.upkeep.inventory.close()
-        self._task_catalog.close()
-        self._cache.close()
-        self._storage.close()
-        self._catalog.close()
+        self._adapters.close()
 
     def _prepare_later(self) -> None:
         while not self._stopping.wait(PREPARE_INTERVAL_S):
             with suppress(DatabaseUnavailable):
-                self._catalog.prepare()
+                self._adapters.catalog.prepare()
                 log.info("the database answers; its tables are as they should be")
                 return
 
     def _check_cache(self) -> None:
-        if not self._cache.check():
+        if not self._adapters.cache.check():
             raise ConnectionError("the cache does not answer")
 
     def _pay_debts(self) -> None:
@@ -220,6 +187,52 @@ class ImageStore:
                 # It goes on: what is owed has to be paid by somebody.
                 log.exception("a bug in the payment of debts")
             rounds += 1
+
+
+@dataclass(frozen=True)
+class _Adapters:
+    """What the use cases of one process are made of."""
+
+    storage: Storage
+    catalog: Catalog
+    cache: Cache
+    renderer: Renderer
+    task_catalog: TaskCatalog
+    queue: JobQueue
+    inventory: Inventory
+
+    @classmethod
+    def open(cls, settings: Settings, *, for_one_job: bool) -> "_Adapters":
+        pool_size = settings.database_pool
+        return cls(
+            open_storages(settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir),
+            Catalog(settings.database_url, pool_size=pool_size, quota=settings.quota),
+            Cache(
+                settings.redis_url,
+                record_ttl_s=settings.record_ttl_s,
+                picture_ttl_s=settings.cache_ttl_s,
+                fields_max=settings.cache_fields_max,
+                bytes_max=settings.cache_pictures_max_bytes,
+            ),
+            open_renderer(settings, for_one_job=for_one_job),
+            TaskCatalog(settings.database_url, lease_s=settings.task_lease_s, pool_size=pool_size),
+            JobQueue(settings.queue_url),
+            Inventory(settings.database_url),
+        )
+
+    def measures(self, render_processes: int) -> Measures:
+        """What each of them says."""
+        parts = (self.task_catalog, self.inventory, self.storage, self.cache, self.queue)
+        return Measures(*parts, render_processes=render_processes)
+
+    def close(self) -> None:
+        """All but the renderer, whose decoders may be left to themselves."""
+        self.queue.close()
+        self.inventory.close()
+        self.task_catalog.close()
+        self.cache.close()
+        self.storage.close()
+        self.catalog.close()
 
 
 def open_renderer(settings: Settings, *, for_one_job: bool = False) -> Renderer:
