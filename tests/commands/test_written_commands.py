@@ -234,11 +234,14 @@ def check_curl(words: list[str]) -> None:
 
 
 def check_compose(words: list[str]) -> None:
-    """The files and services of a `docker compose` exist, and what runs in a container is understood."""
-    files, words = compose_files(words)
-    services = set()
-    for file in files:
-        services |= set(yaml.safe_load((ROOT / file).read_text())["services"])
+    """The files, profiles and services of a `docker compose` exist, and what runs in a container is
+    understood."""
+    given, words = compose_options(words)
+    services: dict[str, Any] = {}
+    for file in given["-f"] or ["compose.yaml"]:
+        services |= yaml.safe_load((ROOT / file).read_text())["services"]
+    profiles = {name for service in services.values() for name in service.get("profiles", [])}
+    assert set(given["--profile"]) <= profiles, given
     verb, words = words[0], words[1:]
     assert verb in {"up", "down", "ps", "logs", "exec", "run", "restart", "config"}, verb
     with_value = {"--scale", "--tail", "--since", "-v"}
@@ -251,15 +254,16 @@ def check_compose(words: list[str]) -> None:
         if words[1] == "imagestore":
             check_imagestore(words[2:])
     else:
-        assert set(words) <= services, words
+        assert set(words) <= services.keys(), words
 
 
-def compose_files(words: list[str]) -> tuple[list[str], list[str]]:
-    files = []
-    while words[0] == "-f":
-        files.append(words[1])
+def compose_options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """What stands before the verb, by option, and the rest."""
+    given: dict[str, list[str]] = {"-f": [], "--profile": []}
+    while words[0] in given:
+        given[words[0]].append(words[1])
         words = words[2:]
-    return files or ["compose.yaml"], words
+    return given, words
 
 
 def check_imagestore(words: list[str]) -> None:

@@ -518,19 +518,18 @@ def test_killed_api_replica_costs_no_upload_and_hardly_a_read(replicas: tuple[Co
 
 @pytest.fixture
 def prometheus(replicas: tuple[Containers, Origin]) -> Iterator[httpx.Client]:
-    """The Prometheus of compose.monitoring.yaml beside a stack with replicas. Grafana is not started: there
+    """The Prometheus of the profile `monitoring` beside a stack with replicas. Grafana is not started: there
     is none where images cannot be pulled."""
     stack, _ = replicas
     port = free_port()
-    stack.more_files += overlay("compose.monitoring.yaml")
-    stack.variables["PROMETHEUS_PORT"] = str(port)
+    stack.variables |= {"PROMETHEUS_PORT": str(port), "COMPOSE_PROFILES": "monitoring"}
     try:
         stack.compose("up", "--detach", "--build", "--wait", "--no-deps", "prometheus", timeout_s=300)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             yield client
     finally:
         stack.compose("rm", "--force", "--stop", "prometheus")
-        stack.more_files.clear()
+        del stack.variables["COMPOSE_PROFILES"]
         docker("volume", "rm", "--force", f"{stack.project}_prometheus")
 
 
