@@ -106,7 +106,7 @@ class Renderer:
         self._closed = False
 
     def inspect(self, source: Path, *, truncated_too: bool = False) -> tuple[Facts, Mapping[str, Any]]:
-        """What the bytes of a file say, after every pixel of it was decoded; and the engine's extras.
+        """What the bytes of a file say, after every coded byte of it was decoded; and the engine's extras.
 
         With `truncated_too` a file that is cut short and can be shown is no error, but has
         `truncated` in the extras.

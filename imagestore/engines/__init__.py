@@ -57,7 +57,7 @@ class Engine(Protocol):
     """Formats that it decodes, in the words of `records.CONTENT_TYPES`."""
 
     def inspect(self, source: Path, facts: Facts) -> Mapping[str, Any]:
-        """Decode every pixel of every frame, and give what else is worth knowing as JSON values:
+        """Decode every coded byte of every frame, and give what else is worth knowing as JSON values:
         `colorspace`, `bits`, `has_profile`, and `exif` (camera, exposure and date; never a place).
 
         Raises:

@@ -56,6 +56,25 @@ def broken(rounds: int, seed: str) -> Iterator[tuple[int, bytes]]:
         yield number, data or b"\0"
 
 
+def damaged(rounds: int, seed: str) -> Iterator[tuple[int, bytes]]:
+    """So many pictures whose coded pixels are damaged, and mostly nothing of their structure."""
+    picture = texture(120, 90)
+    kinds: list[Sample] = [
+        encode(picture, "jpeg", restart_marker_rows=1),
+        *(encode(picture, "jpeg", progressive=progressive) for progressive in (False, True)),
+        *(encode(picture.convert(mode), "jpeg", subsampling=0) for mode in ("L", "CMYK")),
+        *(encode(picture, format) for format in ("png", "gif", "webp")),
+        encode(picture, "webp", lossless=True),
+        animation("gif", [(1, 2, 3), (4, 5, 6), (7, 8, 9)]),
+    ]
+    for number in range(rounds):
+        chance = random.Random(f"{seed} {number}")
+        data = bytearray(kinds[number % len(kinds)].data)
+        for _ in range(chance.choice([1, 2, 10])):
+            data[chance.randrange(len(data) // 4, len(data))] = chance.randrange(256)
+        yield number, bytes(data)
+
+
 def _place(chance: random.Random, data: bytes) -> int:
     """Somewhere in the data; half of the time among the first bytes, where the structure is."""
     end = min(len(data), 300) if chance.random() < 0.5 else len(data)

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pyvips
 
-from imagestore.errors import ImagestoreError
+from imagestore.engines import vips
+from imagestore.errors import ImageInvalid, ImagestoreError
 from imagestore.probe import probe
+from imagestore.records import Facts
 from imagestore.render import Renderer
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding, Limits
-from tests.attack.mutations import broken, whole
+from tests.attack.mutations import broken, damaged, whole
 from tests.attack.rounds import FUZZ
 from tests.imagestack import ImageStack
 
@@ -83,6 +86,38 @@ def test_engines_give_a_picture_or_an_error_of_ours(renderer: Renderer, tmp_path
     for number, data in broken(50 * FUZZ, "engines"):
         path.write_bytes(data)
         well(number, data, functools.partial(show, number), tmp_path)
+
+
+def test_the_quick_look_refuses_what_a_decode_of_all_pixels_refuses(tmp_path: Path) -> None:
+    path, refused = tmp_path / "picture", 0
+
+    for number, data in damaged(200 * FUZZ, "quick"):
+        path.write_bytes(data)
+        try:
+            facts = probe(path, LIMITS)
+        except ImagestoreError:
+            continue
+        for_all = breaks(pyvips.Error, decode_all, path, facts)
+        assert breaks(ImageInvalid, vips.inspect, path, facts) == for_all, f"round {number}"
+        refused += for_all
+
+    # Of most kinds of damage a decoder notices nothing: so that the comparison means something.
+    assert refused > 10
+
+
+def decode_all(path: Path, facts: Facts) -> None:
+    """As libvips does when every pixel of every frame is wanted."""
+    pages = {"n": -1} if facts.format in ("gif", "webp") else {}
+    loader = getattr(pyvips.Image, f"{facts.format}load")
+    loader(str(path), access="sequential", fail_on="truncated", **pages).avg()
+
+
+def breaks(error: type[Exception], attempt: Callable[..., object], *arguments: object) -> bool:
+    try:
+        attempt(*arguments)
+    except error:
+        return True
+    return False
 
 
 def test_the_api_stores_it_or_says_what_is_wrong_with_it(attacked: ImageStack) -> None:
