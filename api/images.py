@@ -1,5 +1,6 @@
 """The REST view: `/images` and `/images/{id}`."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import falcon
@@ -14,9 +15,10 @@ from api.responses import send_image, send_json
 from api.signatures import admit, as_if_there
 from api.write import UploadImage, send_stored, wants_purge
 from imagestore.errors import InvalidParameter, InvalidRequest
-from imagestore.names import check_dkey, check_domain, check_id, check_prefix
+from imagestore.imagesearch import ImageSearch, MetadataWish
+from imagestore.names import check_dkey, check_domain, check_id, check_prefix, check_sum
 from imagestore.query import parse_query
-from imagestore.records import ImageRecord, describe_image
+from imagestore.records import describe_image
 from imagestore.service import ImageStore
 from imagestore.signing import without_signature
 
@@ -26,23 +28,15 @@ class Images(UploadImage):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         parameters = without_signature(parse_query(req.query_string))
-        for name in parameters.keys() - {"domain", "prefix", "after", "limit"}:
-            raise unknown_parameter(name, "domain, prefix, after or limit")
+        for name in parameters.keys() - {"domain", "prefix", "sum", "metadata", "after", "limit"}:
+            raise unknown_parameter(name, "domain, prefix, sum, metadata, after or limit")
         domain = parameters.get("domain")
         if domain is not None:
             check_domain(domain)
         admit(self._store, req, domain)
-        prefix, after = parameters.get("prefix", ""), parameters.get("after")
-        if prefix:
-            check_prefix(prefix)
-        limit = page_limit(parameters.get("limit"))
-        if after is not None:
-            check_after(after, domain)
-        # One more than asked for tells whether there is a next page.
-        records = self._store.reads.page(domain, prefix, after, limit + 1)
-        more = len(records) > limit
-        next_page = _next(req.path, parameters, records[limit - 1]) if more else None
-        send_json(resp, {"images": [describe_image(record) for record in records[:limit]], "next": next_page})
+        page = self._store.reads.search(_search(parameters), page_limit(parameters.get("limit")))
+        next_page = page.after and f"{req.path}?{urlencode({**parameters, 'after': page.after})}"
+        send_json(resp, {"images": [describe_image(record) for record in page.records], "next": next_page})
 
     on_head = on_get
 
@@ -110,6 +104,15 @@ def check_after(after: str, domain: str | None) -> None:
         ) from error
 
 
-def _next(path: str, parameters: dict[str, str], last: ImageRecord) -> str:
-    after = last.dkey if "domain" in parameters else str(last.id)
-    return f"{path}?{urlencode({**parameters, 'after': after})}"
+def _search(parameters: Mapping[str, str]) -> ImageSearch:
+    found = {name: parameters[name] for name in ("domain", "prefix", "after") if name in parameters}
+    if found.get("prefix"):
+        check_prefix(found["prefix"])
+    if "after" in found:
+        check_after(found["after"], found.get("domain"))
+    digest, metadata = parameters.get("sum"), parameters.get("metadata")
+    return ImageSearch(
+        **found,
+        digest=None if digest is None else check_sum(digest),
+        metadata=None if metadata is None else MetadataWish.parse(metadata),
+    )

@@ -16,13 +16,15 @@ from imagestore.database import Connection, Database
 from imagestore.errors import KeyConflict
 from imagestore.imagerows import (
     described,
-    end_of_prefix,
+    found,
     locked,
     note_debt,
+    of_domain,
     record_of,
     select_images,
     values_of,
 )
+from imagestore.imagesearch import SEARCHED_ROWS, ImagePage, ImageSearch
 from imagestore.ledger import UNLIMITED, Action, Quota
 from imagestore.migrations import MIGRATIONS, bring_up_to_date, still_to_apply
 from imagestore.models import CacheDebt, ImageInfo, create_tables, moment
@@ -166,12 +168,15 @@ class Catalog:
         Prefix and order are those of the UTF-8 bytes, which is also the order of code points. The
         next page starts after the last dkey seen.
         """
-        where = ImageInfo.domain == domain
-        if prefix:
-            where &= (ImageInfo.dkey >= prefix) & (ImageInfo.dkey < end_of_prefix(prefix))
-        if after is not None:
-            where &= ImageInfo.dkey > after
-        return self._rows(where, order=(ImageInfo.domain, ImageInfo.dkey), limit=limit)
+        where, order = of_domain(domain, prefix, after)
+        return self._rows(where, order=order, limit=limit)
+
+    def search(self, search: ImageSearch, *, limit: int, rows: int = SEARCHED_ROWS) -> ImagePage:
+        """Up to `limit` images of a search, ordered by dkey within a domain, else by id.
+
+        A search for metadata reads at most `rows` rows. The next page is the search from `after` on.
+        """
+        return self._database.read(lambda database: found(database, search, limit=limit, rows=rows))
 
     def replace(
         self,

@@ -9,6 +9,7 @@ from imagestore.cache import Cache, CachedPicture, Gone
 from imagestore.catalog import Catalog
 from imagestore.errors import ImageNotFound, ImagestoreError, InvalidRequest, Unavailable
 from imagestore.identity import cache_field, mark_identity, picture_etag, recipe
+from imagestore.imagesearch import ImagePage, ImageSearch
 from imagestore.making import Maker, Wanted
 from imagestore.metrics import count_picture
 from imagestore.names import WATERMARK_DOMAIN
@@ -72,17 +73,15 @@ class Reads:
         cached = self._cache.record_by_name(domain, dkey)
         return cached or self._learn(self._catalog.by_key(domain, dkey), f"no image is named {domain}/{dkey}")
 
-    def page(self, domain: str | None, prefix: str, after: str | None, limit: int) -> list[ImageRecord]:
-        """Up to `limit` images behind `after`: by dkey within a domain, else by id.
+    def search(self, search: ImageSearch, limit: int) -> ImagePage:
+        """Up to `limit` images of a search: by dkey within a domain, else by id.
 
         Raises:
             InvalidRequest: a prefix without a domain.
         """
-        if domain is not None:
-            return self._catalog.domain_page(domain, prefix=prefix, after=after, limit=limit)
-        if prefix:
+        if search.prefix and search.domain is None:
             raise InvalidRequest("prefix is given without domain, expected both")
-        return self._catalog.page(after=int(after or 0), limit=limit)
+        return self._catalog.search(search, limit=limit)
 
     def wanted(self, record: ImageRecord, rendition: Rendition) -> Wanted:
         """The picture that an image and a rendition make together; costs nothing but the mark's record.

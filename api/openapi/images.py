@@ -4,7 +4,8 @@ from typing import Any
 
 from api.openapi.schemas import URL
 from api.openapi.words import answer, json_body, json_of, operation, parameter, ref, refs, with_head
-from imagestore.names import DKEY_SCHEMA, DOMAIN_SCHEMA
+from imagestore.imagesearch import MAX_WISH_CHARACTERS, SEARCHED_ROWS
+from imagestore.names import DKEY_SCHEMA, DOMAIN_SCHEMA, SUM_SCHEMA
 
 _IMAGE = json_of(ref("Image"))
 _STORED = {
@@ -102,10 +103,18 @@ _PAGE = operation(
     "A page of images",
     "Images",
     signed=True,
-    description="Within a domain ordered by dkey, else by id.",
+    description="Within a domain ordered by dkey, else by id. A page may hold fewer images than `limit`, "
+    f"even none, and have a next one: with `metadata` it reads at most {SEARCHED_ROWS:,} rows.",
     parameters=[
         *refs("parameters", "of_domain"),
         parameter("prefix", _PREFIX, "With a domain: what the dkey begins with."),
+        parameter("sum", SUM_SCHEMA, "md5 or sha256 of the original."),
+        parameter(
+            "metadata",
+            {"type": "string", "minLength": 1, "maxLength": MAX_WISH_CHARACTERS},
+            "`name:value` at the top level of the caller's metadata; or a text anywhere in a name or a value "
+            "of it, ASCII letters in either case. A text that holds a colon has another one before it.",
+        ),
         parameter("after", DKEY_SCHEMA, "The dkey (in a domain) or the id of the last image seen."),
         *refs("parameters", "limit"),
     ],

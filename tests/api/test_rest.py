@@ -1,5 +1,7 @@
 """Images as resources: pages of them, and reading, replacing, editing and deleting one."""
 
+import hashlib
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +80,39 @@ def test_the_pages_of_all_domains_are_in_the_order_of_ids(
     assert all(image["id"] > max(listed) for image in after["images"])
 
 
+def test_a_search_narrows_pages_by_sum_and_metadata_together(shared_stack: ImageStack) -> None:
+    red, blue = pictures.photo(8, 8, seed=61), pictures.photo(8, 8, seed=62)
+    for dkey, body, words in [
+        ("a/1", red, {"artist": "Ada", "place": {"name": "Köln"}}),
+        ("a/2", blue, {"artist": "Ada"}),
+        ("b/3", red, {"artist": "Bob", "of": "ada"}),
+        ("b/4", red, {"artist": "Ada"}),
+    ]:
+        shared_stack.upload(body, "searched", dkey, metadata=json.dumps(words))
+    digest = hashlib.md5(red).hexdigest()
+
+    def found(query: str) -> list[str]:
+        url = f"/v1/images?domain=searched&limit=1&{query}"
+        return [image["dkey"] for page in pages(shared_stack, url) for image in page]
+
+    assert found(f"sum={digest}") == ["a/1", "b/3", "b/4"]
+    assert found("metadata=artist:Ada") == ["a/1", "a/2", "b/4"]
+    assert found(f"metadata=artist:Ada&sum={hashlib.sha256(red).hexdigest()}") == ["a/1", "b/4"]
+    assert found("metadata=artist:Ada&prefix=b/") == ["b/4"]
+    assert found("metadata=ADA") == ["a/1", "a/2", "b/3", "b/4"]
+    assert found("metadata=k%C3%B6ln") == ["a/1"]
+
+
+def test_a_sum_is_found_in_all_domains(shared_stack: ImageStack) -> None:
+    body = pictures.photo(9, 5, seed=63)
+    ids = [shared_stack.upload(body, domain, "green")["id"] for domain in ("searched", "other")]
+
+    url = f"/images?sum={hashlib.sha256(body).hexdigest()}&limit=1"
+    seen = [image["id"] for page in pages(shared_stack, url) for image in page]
+
+    assert seen == ids
+
+
 def test_an_empty_domain_has_one_empty_page(shared_stack: ImageStack) -> None:
     answer = shared_stack.http.get("/v1/images?domain=nobody")
 
@@ -103,6 +138,12 @@ def test_an_empty_domain_has_one_empty_page(shared_stack: ImageStack) -> None:
         ("domain=a&prefix=a/../b", "invalid-key"),
         ("domain=a&domain=b", "invalid-request"),
         ("page=2", "invalid-request"),
+        ("sum=abc", "invalid-parameter"),
+        ("sum=", "invalid-parameter"),
+        ("metadata=", "invalid-parameter"),
+        ("metadata=:", "invalid-parameter"),
+        ("metadata=" + 256 * "x", "invalid-parameter"),
+        ("metadata=%ff", "invalid-request"),
     ],
 )
 def test_page_parameters_outside_their_grammar(shared_stack: ImageStack, query: str, name: str) -> None:

@@ -32,6 +32,7 @@ WORDS = {
         "domainrules",
         "signing",
         "variants",
+        "imagesearch",
     ),
 }
 """Modules that anybody may use: values, grammars and counters, no I/O of their own."""
@@ -112,6 +113,7 @@ OWNERS = {
         "imagestore.database",
         "imagestore.database_errors",
         "imagestore.database_pools",
+        "imagestore.imagerows",
         "imagestore.taskcatalog",
         "imagestore.bookkeeping",
         "imagestore.usagecatalog",
