@@ -18,6 +18,7 @@ from api.images import Image, Images
 from api.keys import Key, Keys
 from api.ops import Live, Metrics, Problem, Ready, Root
 from api.read import ImageInfo, ImageRead
+from api.signedurls import SignedUrls
 from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksRetry, TasksSummary
 from api.uploadtokens import UploadTokens
 from api.write import NamedImage, UploadImage
@@ -118,6 +119,7 @@ def build(store: ImageStore) -> App:
         app.add_route(f"{version}/tasks/{{task_id}}/retry", TaskRetry(store))
         app.add_route(f"{version}/audit", Audit(store))
         app.add_route(f"{version}/domains", Domains(store))
+        app.add_route(f"{version}/signed-urls", SignedUrls(store))
         app.add_route(f"{version}/upload-tokens", UploadTokens(store))
         app.add_route(f"{version}/keys", Keys(store))
         app.add_route(f"{version}/keys/{{key_id}}", Key(store))

@@ -7,10 +7,13 @@ missing, and check every answer of the other tests against the document.
 from functools import cache
 from typing import Any
 
-from api.openapi import accounts, images, keys, operations, reads, tasks, tokens
+from api.openapi import accounts, images, keys, operations, reads, signedurls, tasks, tokens
 from api.openapi.components import COMPONENTS
 
-_PARTS = (reads.PATHS, images.PATHS, tasks.PATHS, keys.PATHS, accounts.PATHS, tokens.PATHS, operations.PATHS)
+_PARTS = (
+    *(reads.PATHS, images.PATHS, tasks.PATHS, keys.PATHS, accounts.PATHS),
+    *(tokens.PATHS, signedurls.PATHS, operations.PATHS),
+)
 
 _TAGS = {
     "Pictures": "Originals and renditions.",

@@ -79,6 +79,10 @@ REQUESTS: dict[tuple[str, str], Request] = {
     ("/keys", "GET"): lambda t, d: ("/keys", {}),
     ("/keys", "POST"): lambda t, d: ("/keys", {"json": {"name": "x", "rights": "read", "domains": [d]}}),
     ("/keys/{key_id}", "DELETE"): lambda t, d: (f"/keys/{t.make_key(rights='read', domains=[d])[0]}", {}),
+    ("/signed-urls", "POST"): lambda t, d: (
+        "/signed-urls",
+        {"json": {"urls": [f"/image/read?id={t.image(d)}", f"/{d}/tom"]}},
+    ),
     ("/upload-tokens", "POST"): lambda t, d: ("/upload-tokens", {"json": {"domain": d}}),
     ("/tasks", "GET"): lambda t, d: (f"/tasks?domain={d}", {}),
     ("/tasks", "POST"): lambda t, d: ("/tasks", {"json": [{"url": URL, "domain": d}]}),
@@ -183,6 +187,10 @@ def test_a_key_of_one_domain_reaches_nothing_of_another(
             assert own.json()["rejected"] == []
             assert other.json()["tasks"] == []
             assert other.json()["rejected"][0]["problem"] == "forbidden"
+            continue
+        if route == "/signed-urls":
+            assert None not in own.json()["urls"]
+            assert other.json()["urls"] == [None, None]
             continue
         assert problem(other) == (403, "forbidden"), other.text
         assert allowed(own) is (route not in OF_NO_DOMAIN), own.text

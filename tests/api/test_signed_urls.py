@@ -329,3 +329,122 @@ def test_report_lets_in_and_counts(stack: ImageStack) -> None:
     assert (counted("signature-invalid"), counted("signature-expired")) == (before[0] + 2, before[1] + 1)
     # Also what nginx answers itself goes on being answered.
     assert warm(stack, "/watched/x").headers["X-Cache"] == "memory"
+
+
+# The server as the signer.
+
+
+def signatures(stack: ImageStack, urls: list[str], key: str = API_KEY, **members: object) -> httpx.Response:
+    auth = {"Authorization": f"Bearer {key}"}
+    return stack.http.post("/v1/signed-urls", json={"urls": urls, **members}, headers=auth)
+
+
+def test_the_server_signs_what_a_key_may_read(stack: ImageStack, image: dict[str, str]) -> None:
+    open_url = f"/image/read?id={stack.upload(photo(9, 9), domain='shop', dkey='open')['id']}&width=5"
+    urls = [way for way in ways(image) if not way.startswith("/images")]
+    watched = f"/v1/image/read?id={stack.upload(photo(9, 9), domain='watched', dkey='w')['id']}"
+    before = int(time.time())
+
+    answer = signatures(stack, [*urls, watched, open_url], expires_in_s=400).json()
+
+    *signed, of_watched, of_open = answer["urls"]
+    assert of_open == open_url
+    assert of_watched.startswith(f"{watched}&expires=")
+    # Rounded down to a quarter of the life.
+    assert answer["expires"] % 100 == 0
+    assert before + 300 < answer["expires"] <= time.time() + 400
+    for url, given in zip(urls, signed, strict=True):
+        assert given == sign(url, KEY, expires=answer["expires"])
+        assert ask(stack, given).status_code == 200, url
+
+
+def test_a_key_of_some_domains_gets_signatures_there_alone(stack: ImageStack, image: dict[str, str]) -> None:
+    urls = [
+        f"/image/read?id={image['id']}",
+        NAME,
+        f"/v1{NAME}",
+        "/image/info?domain=private&dkey=a/%C3%BC%201.jpg",
+    ]
+    by_sum = [
+        f"/image/{route}?sum={image[sum]}" for route in ("read", "info") for sum in ("md5sum", "sha256")
+    ]
+    missing = "/image/read?id=999999999"
+
+    own = signatures(stack, [*urls, *by_sum, missing], PRIVATE_KEY).json()["urls"]
+    other = signatures(stack, [*urls, *by_sum, missing], SHOP_KEY).json()["urls"]
+
+    assert [ask(stack, url).status_code for url in own[:4]] == [200] * 4
+    # An image of another domain may come to answer for a sum.
+    assert own[4:] == [None] * 5
+    assert other == [None] * 9
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/image/read?id={}",
+        "http://127.0.0.1/image/read?id={}",
+        "//example.org/image/read?id={}",
+        "/\\example.org/private/a",
+        "image/read?id={}",
+        "private/a",
+        "%2Fprivate/a",
+        "",
+        "/",
+        "/private",
+        "/private/",
+        "/images/{}",
+        "/images?domain=private",
+        "/tasks/1",
+        "/v1/tasks/1",
+        "/v1/v1/private/a",
+        "/%76%31/private/a",
+        "/v1%2Fimages/{}",
+        "/image%2Fread?id={}",
+        "/im%61ges/{}",
+        "/keys/1",
+        "/shop/../private/a",
+        "/shop/%2e%2e/private/a",
+        "/shop//../private/a",
+        "/private/%ff",
+        "/private/a b",
+        "/private/a#b",
+        "/private/ü",
+        "/image/read",
+        "/image/read?id={}&id=2",
+        "/image/read?id={}&%69d=2",
+        "/image/read?id={}&sum=00000000000000000000000000000000",
+        "/image/read?id=x",
+        "/image/read?id={}&expires=9",
+        "/image/read?id={}&kid=k1",
+        "/image/read?id={}&sig=x",
+        "/image/read/?id={}",
+    ],
+)
+def test_nothing_but_pictures_of_this_server_is_signed(
+    stack: ImageStack, image: dict[str, str], url: str
+) -> None:
+    refused = signatures(stack, [NAME, url.format(image["id"])])
+
+    assert assert_problem(refused, 400, "invalid-parameter")["detail"].startswith("urls[1]")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"urls": []},
+        {"urls": "/private/a"},
+        {"urls": [1]},
+        {"urls": ["/private/a"] * 201},
+        {"urls": ["/private/a"], "expires_in_s": 0},
+        {"urls": ["/private/a"], "expires_in_s": 604801},
+        {"urls": ["/private/a"], "expires_in_s": True},
+        {"urls": ["/private/a"], "key": "k1"},
+    ],
+)
+def test_a_wish_for_signatures_is_checked(stack: ImageStack, body: dict[str, object]) -> None:
+    refused = stack.writer.post("/signed-urls", json=body)
+
+    assert refused.status_code == 400
+    assert "sig=" not in refused.text

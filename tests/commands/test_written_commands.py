@@ -228,7 +228,18 @@ def check(words: list[str]) -> None:
 def check_curl(words: list[str]) -> None:
     paths = [urlsplit(word).path for word in words if word.startswith("http://127.0.0.1:8080")]
     assert paths, words
-    first = {"image", "images", "tasks", "keys", "upload-tokens", "health", "demo", "watermark", "docs"}
+    first = {
+        "image",
+        "images",
+        "tasks",
+        "keys",
+        "upload-tokens",
+        "signed-urls",
+        "health",
+        "demo",
+        "watermark",
+        "docs",
+    }
     for path in paths:
         assert path.removeprefix("/v1").split("/")[1] in first, path
 
