@@ -20,6 +20,7 @@ from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
 from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
+from imagestore.redisclient import named_masters
 from imagestore.service import open_renderer
 from imagestore.settings import Settings
 from imagestore.storage import open_storages
@@ -121,9 +122,27 @@ def _engines(settings: Settings) -> Iterator[Check]:
 
 
 def _redis(settings: Settings) -> Iterator[Check]:
-    yield from _one_redis("redis", settings.redis_url, settings)
-    if settings.queue_url != settings.redis_url:
-        yield from _one_redis("queue", settings.queue_url, settings)
+    for name, url in {"redis": settings.redis_url, "queue": settings.queue_url}.items():
+        if name == "redis" or url != settings.redis_url:
+            yield from _sentinels(name, url)
+            yield from _one_redis(name, url, settings)
+
+
+def _sentinels(name: str, url: str) -> Iterator[Check]:
+    named = named_masters(url, timeout_s=2)
+    masters = set(named.values()) - {None}
+    silent = [place for place, master in named.items() if master is None]
+    if silent:
+        advice = (
+            "start them, or look at the login and the master's name; most of them have to agree on a failover"
+        )
+        state: State = "warning" if masters else "fault"
+        yield Check(f"{name} sentinels", state, f"no master is named by {', '.join(silent)}", advice)
+    elif len(masters) > 1:
+        advice = "let them see each other; until then readers may ask a Redis that is no master any more"
+        yield Check(f"{name} sentinels", "fault", f"they name {len(masters)} different masters", advice)
+    elif masters:
+        yield Check(f"{name} sentinels", "ok", f"all {len(named)} name {masters.pop()}")
 
 
 def _one_redis(name: str, url: str, settings: Settings) -> Iterator[Check]:

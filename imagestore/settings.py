@@ -13,6 +13,7 @@ from imagestore.fetchpolicy import FetchPolicy
 from imagestore.ledger import UNLIMITED, Quota
 from imagestore.logs import FORMATS, Format
 from imagestore.presets import Presets
+from imagestore.redisurl import check_redis_url
 from imagestore.signing import Signing
 from imagestore.variants import Variants
 
@@ -166,10 +167,11 @@ class Settings:
     @classmethod
     def _read(cls, reader: "_Reader") -> "Settings":
         data_dir = Path(reader.text("DATA_DIR", "var")).absolute()
+        redis_url = reader.redis("REDIS_URL", "redis://127.0.0.1:6379/0")
         return cls(
             data_dir=data_dir,
             database_url=reader.text("DATABASE_URL", f"sqlite:///{data_dir}/imagestore.db"),
-            redis_url=reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
+            redis_url=redis_url,
             storage_url=reader.text("STORAGE_URL", str(data_dir / "originals")),
             storage_fallback_url=reader.text("STORAGE_FALLBACK_URL", ""),
             api_keys=configured_keys(reader, data_dir),
@@ -195,7 +197,7 @@ class Settings:
             ),
             limits=reader.limits(),
             encoding=reader.encoding(),
-            queue_url=reader.text("QUEUE_URL", "") or reader.text("REDIS_URL", "redis://127.0.0.1:6379/0"),
+            queue_url=reader.redis("QUEUE_URL", redis_url),
             worker_processes=reader.integer("WORKER_PROCESSES", 1, 256, cls.worker_processes),
             log_format=reader.choice("LOG_FORMAT", FORMATS, cls.log_format),
             worker_metrics_port=reader.integer("WORKER_METRICS_PORT", 0, 65_535, cls.worker_metrics_port),
@@ -218,6 +220,16 @@ class Settings:
 
 class _Reader(Environment):
     """The variables that make more than one value."""
+
+    def redis(self, name: str, default: str) -> str:
+        url = self.text(name, "")
+        if not url:
+            return default
+        try:
+            check_redis_url(url)
+        except ValueError as error:
+            self.faults.append(f"{name}: {error}")
+        return url
 
     def callback_secret(self) -> str:
         secret = self.text("CALLBACK_SECRET", "")

@@ -13,6 +13,7 @@ from redis import Redis
 
 from imagestore.cache import Cache
 from imagestore.records import ImageRecord, Picture
+from imagestore.redisclient import open_redis
 from tests.fakeapi import FakeApi, fake_api
 from tests.nginx import nginx_server
 from tests.servers import Server, redis_server
@@ -105,7 +106,7 @@ def front(
         )
         cache = Cache(url, record_ttl_s=600, picture_ttl_s=600, fields_max=64)
         stack.callback(cache.close)
-        raw = stack.enter_context(Redis.from_url(url))
+        raw = stack.enter_context(open_redis(url, timeout_s=5))
         http = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{nginx.port}", timeout=20))
         running = Front(nginx, own_redis, api, cache, raw, originals, http, folder / "nginx" / "access.log")
         running.fill()

@@ -156,7 +156,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[Server]:
+def redis_server(folder: Path, *options: str, password: str | None = None) -> Iterator[Server]:
     """A Redis with AOF in `folder`, as `REDIS_URL=redis://127.0.0.1:<port>/0`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -164,7 +164,7 @@ def redis_server(folder: Path, *options: str) -> Iterator[Server]:
     command += ["--appendonly", "yes", "--save", "", *options]
     server = Server(command, port, folder / "redis.log").start()
     try:
-        with redis.Redis(port=port) as client:
+        with redis.Redis(port=port, password=password) as client:
             wait_until(lambda: bool(client.ping()), what="redis answers")
         yield server
     finally:

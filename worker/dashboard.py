@@ -12,13 +12,18 @@ import os
 
 from flask import Flask, Response, request
 from rq import serializers
+from rq_dashboard import web
 from rq_dashboard.web import blueprint, config, setup_rq_connection
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from imagestore.redisclient import open_redis
 from imagestore.settings import Settings
 
 HEALTH = "/health/live"
 """The one route without a login; nginx does not pass it on."""
+
+REDIS_TIMEOUT_S = 5.0
+"""For people, who rather wait than try again."""
 
 REALM = 'Basic realm="queues", charset="UTF-8"'
 
@@ -48,7 +53,11 @@ def build(redis_url: str, login: str) -> Flask:
     # hands its own choice on only in some of its views; so there is no other to fall back to.
     config.serializer = serializers.JSONSerializer
     vars(serializers)["DefaultSerializer"] = serializers.JSONSerializer
-    app.config["RQ_DASHBOARD_REDIS_URL"] = [redis_url]
+    # It shows the address in each page, and knows no user's name and no login of Sentinels; so it gets a name
+    # to show, and one client for all its requests.
+    app.config["RQ_DASHBOARD_REDIS_URL"] = ["redis"]
+    connection = open_redis(redis_url, timeout_s=REDIS_TIMEOUT_S)
+    vars(web)["from_url"] = lambda url, **options: (None, connection)
     app.register_blueprint(blueprint, url_prefix="/rq")
     setup_rq_connection(app)
     app.add_url_rule(HEALTH, view_func=lambda: "", endpoint="live")

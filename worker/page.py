@@ -7,11 +7,11 @@ import socket
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker
 
 from imagestore.exposition import exposition
+from imagestore.redisclient import open_redis
 from imagestore.settings import Settings
 
 HEARTBEAT_AGE_S = 60
@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
 
 def alive(settings: Settings) -> bool:
     """Whether a worker of this host (in a container: the worker) has shown itself in the last minute."""
-    connection = Redis.from_url(settings.queue_url, socket_timeout=2, socket_connect_timeout=2)
+    connection = open_redis(settings.queue_url, timeout_s=2)
     oldest = datetime.now(UTC) - timedelta(seconds=HEARTBEAT_AGE_S)
     try:
         mine = [w for w in Worker.all(connection=connection) if w.hostname == socket.gethostname()]

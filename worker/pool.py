@@ -15,13 +15,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
 from imagestore.metrics import count_jobs_together, forget_process
+from imagestore.redisclient import open_patient_redis
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 from worker import jobs
@@ -108,7 +108,7 @@ def work(settings: Settings, queue_names: tuple[str, ...]) -> None:
     """Be one RQ worker until SIGTERM; the job that runs is finished first."""
     count_jobs_together()
     jobs.equip(lambda: ImageStore.open(settings, for_one_job=True))
-    connection = Redis.from_url(settings.queue_url)
+    connection = open_patient_redis(settings.queue_url)
     queues = [Queue(name, connection=connection, serializer=JSONSerializer) for name in queue_names]
     # A name of its own at each start: after a kill -9 Redis still knows the old one for a while,
     # and RQ refuses a second worker of one name.

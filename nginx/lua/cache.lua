@@ -1,6 +1,7 @@
 -- What Redis has, as nginx asks it: one round trip, 200 ms at most, and a breaker.
 
 local redis = require "redis"
+local sentinel = require "sentinel"
 
 local command = redis.command
 local find, match = string.find, string.match
@@ -37,7 +38,7 @@ function cache.configure(script_path, domains)
     own_spellings = domains
     address = redis.parse_url(redis_url())
     if not address then
-        ngx.log(ngx.ERR, "REDIS_URL is missing or not redis:// or unix://: pictures are not answered from Redis")
+        ngx.log(ngx.ERR, "REDIS_URL is missing or not redis://, unix:// or redis+sentinel://: pictures are not answered from Redis")
         return
     end
     local file = assert(io.open(script_path))
@@ -46,10 +47,23 @@ function cache.configure(script_path, domains)
     digest = hex(ngx.sha1_bin(script))
 end
 
+-- Once in each worker.
+function cache.begin()
+    if address then
+        sentinel.watch(address)
+    end
+end
+
 local function failed(reason)
+    -- Another worker has heard of a new master already: the next request asks that one.
+    if sentinel.follow(address) then
+        breaker:delete("trying")
+        return nil
+    end
     -- `add` is true for one worker in a pause, so there is one line in a pause.
     if breaker:add("open", true, PAUSE_S) then
         ngx.log(ngx.ERR, "the cache is away: ", reason)
+        sentinel.ask(address)
     end
     breaker:set("suspect", true)
     return nil

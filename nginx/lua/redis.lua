@@ -10,17 +10,48 @@ local redis = {}
 
 local IDLE_MS = 60000
 local POOL_SIZE = 64
+local SENTINEL_PORT = 26379
 local DOLLAR, MINUS, STAR = byte("$"), byte("-"), byte("*")
 
--- redis://[user:password@]host[:port][/db], unix://[user:password@]/path[?db=n]; nothing for others.
-function redis.parse_url(url)
-    local function unescape(text)
-        return (string.gsub(text, "%%(%x%x)", function(digits)
-            return string.char(tonumber(digits, 16))
-        end))
+local function unescape(text)
+    return (string.gsub(text, "%%(%x%x)", function(digits)
+        return string.char(tonumber(digits, 16))
+    end))
+end
+
+local function split_place(authority, default_port)
+    local host, port = match(authority, "^(%[.-%]):?(%d*)$")
+    if not host then
+        host, port = match(authority, "^(.-):?(%d*)$")
     end
-    local scheme, rest = match(url or "", "^(%a+)://(.*)$")
-    if scheme ~= "redis" and scheme ~= "unix" then
+    -- nginx's resolver asks name servers only, and not /etc/hosts.
+    host = (host == "localhost" or host == "") and "127.0.0.1" or host
+    return host, tonumber(port) or default_port
+end
+
+-- host[:port][,host[:port]...]/master[/db][?sentinel_username=...&sentinel_password=...]; nothing if it is not that.
+local function read_sentinels(found, place, query)
+    local places, master, db = match(place, "^([^/]+)/([%w._-]+)/?(%d*)$")
+    if not places then
+        return nil
+    end
+    found.sentinels, found.master, found.db = {}, master, tonumber(db) or 0
+    for authority in string.gmatch(places, "[^,]+") do
+        local host, port = split_place(authority, SENTINEL_PORT)
+        found.sentinels[#found.sentinels + 1] = { host = host, port = port }
+    end
+    local user = match(query, "sentinel_username=([^&]*)")
+    local password = match(query, "sentinel_password=([^&]*)")
+    found.sentinel_user = unescape(user or "")
+    found.sentinel_password = password and unescape(password)
+    return found
+end
+
+-- redis://[user:password@]host[:port][/db], unix://[user:password@]/path[?db=n], or redis+sentinel:// as
+-- imagestore/redisurl.py describes it; nothing for others.
+function redis.parse_url(url)
+    local scheme, rest = match(url or "", "^([%a+]+)://(.*)$")
+    if scheme ~= "redis" and scheme ~= "unix" and scheme ~= "redis+sentinel" then
         return nil
     end
     local found = {}
@@ -31,19 +62,16 @@ function redis.parse_url(url)
         rest = behind
     end
     local place, query = match(rest, "^([^?]*)%??(.*)$")
+    if scheme == "redis+sentinel" then
+        return read_sentinels(found, place, query)
+    end
     found.db = tonumber(match(query, "db=(%d+)")) or 0
     if scheme == "unix" then
         found.host = "unix:" .. unescape(place)
         return found
     end
     local authority, db = match(place, "^([^/]*)/?(%d*)")
-    local host, port = match(authority, "^(%[.-%]):?(%d*)$")
-    if not host then
-        host, port = match(authority, "^(.-):?(%d*)$")
-    end
-    -- nginx's resolver asks name servers only, and not /etc/hosts.
-    found.host = (host == "localhost" or host == "") and "127.0.0.1" or host
-    found.port = tonumber(port) or 6379
+    found.host, found.port = split_place(authority, 6379)
     found.db = tonumber(db) or found.db
     return found
 end
@@ -82,6 +110,9 @@ end
 
 -- A connection, new or from the pool; nothing and a reason after `timeout_ms`.
 function redis.connect(address, timeout_ms)
+    if not address.host then
+        return nil, "no Sentinel has named the master yet"
+    end
     local socket = ngx.socket.tcp()
     socket:settimeout(timeout_ms)
     local ok, reason

@@ -123,3 +123,22 @@ def test_a_secret_may_hold_equals_signs(tmp_path: Path) -> None:
 
     assert key.secret == "c2VjcmV0c2VjcmV0=="
     assert key.domains == {"cats", "dogs"}
+
+
+def test_addresses_of_redis_are_checked_and_not_shown(tmp_path: Path) -> None:
+    env = {
+        "DATA_DIR": str(tmp_path),
+        "REDIS_URL": "http://:hunter2@x",
+        "QUEUE_URL": "redis+sentinel://:hunter2@x",
+    }
+
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_env(env)
+
+    lines = str(refused.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["REDIS_URL", "QUEUE_URL"]
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(InvalidSettings, match=r"\AREDIS_URL[^\n]*\Z"):
+        Settings.from_env({"DATA_DIR": str(tmp_path), "REDIS_URL": "http://x"})
+    good = {"DATA_DIR": str(tmp_path), "REDIS_URL": "redis+sentinel://:hunter2@x,y:1/main/1"}
+    assert Settings.from_env(good).queue_url == good["REDIS_URL"]
