@@ -1,0 +1,135 @@
+"""One caller makes a picture for all, against a real Redis."""
+
+import multiprocessing
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import redis
+
+from imagestore.cache import Cache, CachedPicture
+from imagestore.errors import ImageInvalid, Overloaded
+from tests.contract.cache.samples import FIELD, PICTURE, SHA, Maker, make_cache
+from tests.servers import Server, redis_server, wait_until
+
+
+def fly(cache: Cache, make: Maker) -> CachedPicture:
+    return cache.single_flight(SHA, FIELD, '"e"', make)
+
+
+def test_threads_of_all_processes_share_one_making(server: Server, cache: Cache) -> None:
+    # Two caches know nothing of each other, as in two processes.
+    other, make = make_cache(server.port), Maker()
+
+    with ThreadPoolExecutor(8) as pool:
+        flights = [pool.submit(fly, each, make) for each in (cache, other) * 4]
+        wait_until(lambda: make.calls > 0, what="one of them makes it")
+        make.go.set()
+        pictures = [flight.result(10) for flight in flights]
+
+    assert make.calls == 1
+    assert pictures == [CachedPicture('"e"', PICTURE)] * 8
+    other.close()
+
+
+def test_lock_is_free_after_the_flight(cache: Cache, raw: redis.Redis) -> None:
+    make = Maker()
+    make.go.set()
+
+    fly(cache, make)
+
+    assert raw.keys("lock:*") == []
+
+
+def test_lease_outlives_its_life_while_the_maker_works(cache: Cache, raw: redis.Redis) -> None:
+    make, lock = Maker(), f"lock:{SHA}:{FIELD}"
+
+    with ThreadPoolExecutor(1) as pool:
+        flight = pool.submit(fly, cache, make)
+        wait_until(lambda: 0 < raw.pttl(lock) < 2200, what="some of the life is gone")
+        wait_until(lambda: raw.pttl(lock) > 2800, what="the heartbeat renews it")
+        make.go.set()
+        flight.result(10)
+
+
+def test_error_of_the_maker_is_shared_and_remembered(server: Server, cache: Cache) -> None:
+    other, make = make_cache(server.port), Maker(ImageInvalid("cut short"))
+
+    with ThreadPoolExecutor(6) as pool:
+        flights = [pool.submit(fly, each, make) for each in (cache, other) * 3]
+        wait_until(lambda: make.calls > 0, what="one of them makes it")
+        make.go.set()
+        errors = [flight.exception(10) for flight in flights]
+
+    assert make.calls == 1
+    assert [(type(error), str(error)) for error in errors] == [(ImageInvalid, "cut short")] * 6
+    with pytest.raises(ImageInvalid):
+        fly(cache, make)
+    assert make.calls == 1
+    other.close()
+
+
+def test_overload_is_shared_but_not_remembered(cache: Cache) -> None:
+    make = Maker(Overloaded("full"))
+    make.go.set()
+
+    for _ in range(2):
+        with pytest.raises(Overloaded):
+            fly(cache, make)
+
+    assert make.calls == 2
+
+
+def test_bug_in_one_flight_does_not_block_the_next(cache: Cache) -> None:
+    broken, sound = Maker(ZeroDivisionError()), Maker()
+    broken.go.set()
+    sound.go.set()
+
+    with pytest.raises(ZeroDivisionError):
+        fly(cache, broken)
+
+    assert fly(cache, sound) == CachedPicture('"e"', PICTURE)
+
+
+def _make_for_ever(port: int) -> None:
+    fly(make_cache(port), Maker())
+
+
+def test_killed_maker_blocks_the_others_for_3_seconds_at_most(
+    server: Server, cache: Cache, raw: redis.Redis
+) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=_make_for_ever, args=(server.port,))
+    child.start()
+    wait_until(lambda: bool(raw.keys("lock:*")), what="the child leads")
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    make = Maker()
+    make.go.set()
+
+    began = time.monotonic()
+    picture = fly(cache, make)
+
+    assert picture == CachedPicture('"e"', PICTURE)
+    # The lease's 3 s, and 1 s for a busy machine.
+    assert time.monotonic() - began < 4
+
+
+def test_without_redis_it_is_still_one_maker_per_process(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        cache, make = make_cache(server.port), Maker()
+        server.kill()
+
+        with ThreadPoolExecutor(4) as pool:
+            flights = [pool.submit(fly, cache, make) for _ in range(4)]
+            wait_until(lambda: make.calls > 0, what="one of them makes it")
+            wait_until(lambda: pool._work_queue.empty(), what="all have started")
+            make.go.set()
+            pictures = [flight.result(10) for flight in flights]
+
+        assert make.calls == 1
+        assert pictures == [CachedPicture('"e"', PICTURE)] * 4
+        cache.close()
