@@ -67,7 +67,13 @@ def choice(choices: tuple[str, ...], synonyms: Mapping[str, str] | None = None) 
             raise InvalidParameter(name, f"{name} is {text[:40]!r}, expected one of {', '.join(choices)}")
         return value
 
-    return Grammar(parse, {"type": "string", "enum": [*choices, *(synonyms or {})]})
+    return Grammar(parse, _words((*choices, *(synonyms or {})), len(choices)))
+
+
+def _words(words: tuple[str, ...], plain: int) -> Mapping[str, Any]:
+    """A schema of some words; those after the first `plain` are only other names for one of them."""
+    synonyms = {"x-synonyms": list(words[plain:])} if words[plain:] else {}
+    return {"type": "string", "enum": list(words), **synonyms}
 
 
 def _boolean(name: str, text: str) -> bool:
@@ -76,7 +82,7 @@ def _boolean(name: str, text: str) -> bool:
     return text in ("1", "true")
 
 
-boolean = Grammar(_boolean, {"type": "string", "enum": ["1", "0", "true", "false"]})
+boolean = Grammar(_boolean, _words(("1", "0", "true", "false"), 2))
 """1, 0, true or false."""
 
 

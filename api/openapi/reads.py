@@ -30,7 +30,10 @@ _PROBLEMS = (
 def _rendition() -> list[dict[str, Any]]:
     own = [parameter(name, each.grammar.schema, each.means) for name, each in PARAMETERS.items()]
     short = [
-        parameter(alias, PARAMETERS[name].grammar.schema, f"Short for `{name}`.")
+        {
+            **parameter(alias, PARAMETERS[name].grammar.schema, f"Short for `{name}`."),
+            "x-short-for": name,
+        }
         for alias, name in ALIASES.items()
     ]
     preset = parameter(

@@ -16,7 +16,7 @@ from api.auth import needed
 from api.errors import PROBLEMS
 from api.openapi import document
 from imagestore.errors import ImagestoreError
-from imagestore.rendition import ALIASES, PARAMETERS, Parameter
+from imagestore.rendition import ALIASES, FITS, PARAMETERS, Parameter
 from imagestore.service import ImageStore, prepare_database
 from imagestore.settings import Settings
 
@@ -122,3 +122,14 @@ def test_the_schema_of_a_parameter_takes_what_its_grammar_takes(name: str, text:
 
     typed: Any = float(text) if parameter.grammar.schema.get("type") in ("integer", "number") else text
     Draft202012Validator(dict(parameter.grammar.schema)).validate(typed)
+
+
+def test_other_names_for_one_thing_are_marked() -> None:
+    """A form made from the document shows each parameter and each word once."""
+    parameters = document()["paths"]["/image/read"]["get"]["parameters"]
+
+    short = {each["name"]: each["x-short-for"] for each in parameters if "x-short-for" in each}
+    fit = next(each["schema"] for each in parameters if each.get("name") == "fit")
+
+    assert short == ALIASES
+    assert [word for word in fit["enum"] if word not in fit["x-synonyms"]] == list(FITS)

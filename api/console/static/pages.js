@@ -1,8 +1,12 @@
 // Every page of the console. To add one: a module in pages/ whose default export is a component, and a
 // line here (docs/console.md). A page gets `args` and `query` of its route, `#/name/arg?key=value`.
 import Gallery from "./pages/gallery.js";
+import Picture from "./pages/picture.js";
+import Upload from "./pages/upload.js";
 
 // `title` stands in the navigation; pages without one are reached from others. The first is the start page.
 export const PAGES = {
   gallery: { title: "Gallery", component: Gallery },
+  picture: { heading: "Picture", component: Picture },
+  upload: { title: "Upload", component: Upload },
 };

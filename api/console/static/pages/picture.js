@@ -1,0 +1,98 @@
+// One picture: how it looks in every rendition, what is known of it, and what can be done with it.
+import { About, Links } from "../about.js";
+import { ask } from "../api.js";
+import { html, useEffect, useRef, useState } from "../html.js";
+import { forgetListing } from "../listing.js";
+import { MetadataEditor } from "../metadata.js";
+import { Playground } from "../playground.js";
+import { href, navigate, replaceQuery } from "../router.js";
+import { Confirm, Notice, ProblemNotice } from "../ui.js";
+
+export default function Picture({ args: [id], query }) {
+  const [known, setKnown] = useState(null);
+  const [problem, setProblem] = useState(null);
+
+  async function load() {
+    try {
+      const answer = await ask(`v1/images/${encodeURIComponent(id)}`, { cache: "no-store" });
+      setKnown({ image: await answer.json(), etag: answer.headers.get("ETag") });
+      setProblem(null);
+    } catch (error) {
+      setProblem(error);
+    }
+  }
+  useEffect(() => {
+    setKnown(null);
+    load();
+  }, [id]);
+
+  if (!known) {
+    return html`<${ProblemNotice} problem=${problem} onRetry=${problem?.isPassing ? load : null} />
+      ${problem ? html`<p><a href=${href("gallery")}>To the gallery</a></p>` : html`<p aria-busy="true" class="muted">Loading</p>`}`;
+  }
+  const { image, etag } = known;
+  const changed = () => {
+    forgetListing();
+    return load();
+  };
+  return html`
+    <div class="spread">
+      <h1 class="title"><a href=${href("gallery", [], { domain: image.domain })}>${image.domain}</a><span>/</span>${image.dkey}</h1>
+      <${Actions} image=${image} etag=${etag} onReplaced=${changed} />
+    </div>
+    <${ProblemNotice} problem=${problem} onRetry=${load} />
+    <${Playground} key=${image.id} image=${image} wishes=${query} onWishes=${replaceQuery} />
+    <div class="columns">
+      <div><${Links} image=${image} /><${MetadataEditor} key=${image.id} image=${image} etag=${etag} onSaved=${changed} onReload=${load} /></div>
+      <${About} image=${image} />
+    </div>`;
+}
+
+function Actions({ image, etag, onReplaced }) {
+  const [isAsking, setAsking] = useState(false);
+  const [state, setState] = useState({ isBusy: false, problem: null, told: "" });
+  const purge = useRef();
+
+  async function attempt(work, told) {
+    setState({ isBusy: true, problem: null, told: "" });
+    try {
+      await work();
+      setState({ isBusy: false, problem: null, told });
+    } catch (problem) {
+      setState({ isBusy: false, problem, told: "" });
+    }
+  }
+
+  function replace(event) {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (!file) return;
+    attempt(async () => {
+      const body = new FormData();
+      body.append("file", file);
+      await ask(`v1/images/${image.id}`, { method: "PUT", body, headers: { "If-Match": etag } });
+      await onReplaced();
+    }, "Replaced; number and name stay.");
+  }
+
+  function answer(isSure) {
+    const query = { purge: purge.current?.checked ? "1" : "" };
+    setAsking(false);
+    if (!isSure) return;
+    attempt(async () => {
+      await ask(`v1/images/${image.id}`, { method: "DELETE", query, headers: { "If-Match": etag } });
+      forgetListing();
+      navigate(href("gallery", [], { domain: image.domain }));
+    }, "");
+  }
+
+  return html`<div class="buttons">
+      <label class="file small" aria-busy=${state.isBusy ? "true" : null}>Replace<input type="file" accept="image/*" disabled=${state.isBusy} onChange=${replace} /></label>
+      <button type="button" class="small outline danger-outline" disabled=${state.isBusy} onClick=${() => setAsking(true)}>Delete</button>
+    </div>
+    ${(state.problem || state.told) && html`<div class="wide"><${ProblemNotice} problem=${state.problem} />${state.told && html`<${Notice}>${state.told}<//>`}</div>`}
+    ${isAsking && html`<${Confirm} title="Delete this picture?" yes="Delete" onAnswer=${answer}>
+      <p><b>${image.domain}/${image.dkey}</b> will answer 404 at once, everywhere. This cannot be undone.</p>
+      <label><input type="checkbox" ref=${purge} /> Remove the stored bytes at once, too (needs the right <i>admin</i>)</label>
+    <//>`}`;
+}
