@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import asking
 from bench.options import Options
+from bench.processes import cpu_s
 from bench.report import Bar, Result
 from bench.rivals import FILTER, IPX, THUMBOR, Rival, image_filter, ipx, thumbor
 from bench.statistics import Series, alternate
@@ -23,6 +24,7 @@ from imagestore.probe import probe
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding, Limits
 from tests.imagestack import ImageStack, image_stack
+from tests.servers import Server
 
 FIRST, FURTHER, BARE = "first render", "further size", "bare engine in a loop"
 
@@ -74,10 +76,23 @@ NOTE = (
     f"{asking.CLIENTS} clients, each photo once a round, every width only once; no base pictures are made "
     "for `first render`. The bare engine renders the same in two processes, without HTTP."
 )
+CPU_NOTE = (
+    "Processor time of all processes of a contestant (nginx, gunicorn, Redis and decoders; node; thumbor), "
+    "without the clients': what a busy machine spoils least. Less is better."
+)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of a contestant came to."""
+
+    rate: float
+    cpu_ms: float
+    """For each picture."""
 
 
 def measure(options: Options) -> list[Result]:
-    """Pictures a second."""
+    """Pictures a second, and processor time for each."""
     photos = options.jpegs()
     folder = photos[0].parent
     results = []
@@ -90,18 +105,20 @@ def measure(options: Options) -> list[Result]:
         bare = stack.enter_context(_bare())
         for kind in KINDS:
             names = [path.name for path in photos][: AVIF_PHOTOS if kind.format == "avif" else None]
-            contestants = {name: _asks(rival.url, kind, names) for name, rival in rivals.items()}
+            contestants = {
+                name: _asks(rival.url, kind, names, [rival.server]) for name, rival in rivals.items()
+            }
             if kind.format != "jpeg":
                 del contestants[FILTER]
             if kind.format == "avif":
                 del contestants[THUMBOR]
-            contestants[FIRST] = _asks(ours[FIRST].url, kind, names)
+            contestants[FIRST] = _asks(ours[FIRST].url, kind, names, ours[FIRST].servers)
             paths = [path for path in photos if path.name in names]
             contestants[BARE] = partial(bare, kind, paths, itertools.count())
-            results.append(_compare(kind.name, options, contestants, BARS[kind], NOTE))
+            results += _compare(kind.name, options, contestants, BARS[kind], NOTE)
             if kind.format != "avif":
                 large = [path.name for path in photos if _pixels(path) >= LARGE_PIXELS]
-                results.append(_further(kind, options, ours[FURTHER], rivals[IPX], large))
+                results += _further(kind, options, ours[FURTHER], rivals[IPX], large)
     return results
 
 
@@ -117,32 +134,46 @@ def _start(
 def _compare(
     name: str,
     options: Options,
-    contestants: Mapping[str, Callable[[], float]],
+    contestants: Mapping[str, Callable[[], Round]],
     bars: Sequence[Bar],
     note: str,
-) -> Result:
+) -> list[Result]:
     for ask in contestants.values():
         ask()  # Libraries are loaded, files are in memory.
     seen = alternate(contestants, options.rounds)
-    return Result(name, "pictures/s", {who: Series(tuple(seen[who])) for who in contestants}, bars, note)
+    rates = {who: Series(tuple(each.rate for each in seen[who])) for who in contestants}
+    cpu = {who: Series(tuple(each.cpu_ms for each in seen[who])) for who in contestants}
+    shown = [Bar(bar.against, bar.contestant) for bar in bars]
+    return [
+        Result(name, "pictures/s", rates, bars, note),
+        Result(f"{name}, CPU", "ms a picture", cpu, shown, CPU_NOTE),
+    ]
 
 
-def _further(kind: Kind, options: Options, ours: "_Ours", rival: Rival, names: Sequence[str]) -> Result:
+def _further(kind: Kind, options: Options, ours: "_Ours", rival: Rival, names: Sequence[str]) -> list[Result]:
     """Other sizes of photos that were shown before, which is when their base was made."""
     for name in names:
         asking.ask([ours.url(name, width, "png") for width in (20, 21, 22)], clients=1)
-    contestants = {FURTHER: _asks(ours.url, kind, names), IPX: _asks(rival.url, kind, names)}
+    contestants = {
+        FURTHER: _asks(ours.url, kind, names, ours.servers),
+        IPX: _asks(rival.url, kind, names, [rival.server]),
+    }
     note = f"Photos of {LARGE_PIXELS // 10**6} megapixels and more, with their base in Redis."
     return _compare(f"{kind.name}, further sizes", options, contestants, FURTHER_BARS, note)
 
 
-def _asks(url: Callable[[str, int, str], str], kind: Kind, names: Sequence[str]) -> Callable[[], float]:
+def _asks(
+    url: Callable[[str, int, str], str], kind: Kind, names: Sequence[str], servers: Sequence[Server]
+) -> Callable[[], Round]:
     """One round after the other, each with the next width of the class."""
     widths = iter(WIDTHS[kind.width])
 
-    def ask() -> float:
+    def ask() -> Round:
         width = next(widths)
-        return asking.ask([url(name, width, kind.format) for name in names]).rate
+        pids = [server.pid for server in servers]
+        before = cpu_s(*pids)
+        rate = asking.ask([url(name, width, kind.format) for name in names]).rate
+        return Round(rate, (cpu_s(*pids) - before) * 1000 / len(names))
 
     return ask
 
@@ -152,6 +183,7 @@ class _Ours:
 
     def __init__(self, stack: ImageStack, photos: Sequence[Path]) -> None:
         self._address = stack.address
+        self.servers = (stack.nginx, stack.api, stack.redis)
         self._ids = {path.name: stack.upload(path.read_bytes(), dkey=path.name)["id"] for path in photos}
 
     def url(self, name: str, width: int, format: str) -> str:
@@ -164,22 +196,26 @@ def _pixels(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _bare() -> Iterator[Callable[[Kind, Sequence[Path], "itertools.count[int]"], float]]:
+def _bare() -> Iterator[Callable[[Kind, Sequence[Path], "itertools.count[int]"], Round]]:
     """Renders a round with two processes."""
     os.environ["VIPS_CONCURRENCY"] = "1"  # As each of our render processes has it.
     with multiprocessing.get_context("spawn").Pool(2) as pool:
 
-        def render(kind: Kind, photos: Sequence[Path], rounds: "itertools.count[int]") -> float:
+        def render(kind: Kind, photos: Sequence[Path], rounds: "itertools.count[int]") -> Round:
             width = WIDTHS[kind.width][next(rounds)]
             began = time.perf_counter()
-            pool.starmap(_render, [(path, width, kind.format) for path in photos], chunksize=1)
-            return len(photos) / (time.perf_counter() - began)
+            spent = pool.starmap(_render, [(path, width, kind.format) for path in photos], chunksize=1)
+            rate = len(photos) / (time.perf_counter() - began)
+            return Round(rate, sum(spent) * 1000 / len(photos))
 
         yield render
     del os.environ["VIPS_CONCURRENCY"]
 
 
-def _render(path: Path, width: int, format: str) -> int:
+def _render(path: Path, width: int, format: str) -> float:
+    """Seconds of processor time that it took."""
+    began = time.process_time()
     facts = probe(path, Limits())
     rendition = Rendition.from_parameters({"width": str(width), "format": format})
-    return len(vips.render(path, facts, rendition, None, Encoding()).body)
+    vips.render(path, facts, rendition, None, Encoding())
+    return time.process_time() - began

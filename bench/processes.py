@@ -1,5 +1,6 @@
 """What the kernel says of a server's processes (proc(5))."""
 
+import os
 from pathlib import Path
 
 
@@ -29,6 +30,21 @@ def peak_mib(pid: int) -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def cpu_s(*pids: int) -> float:
+    """Seconds of processor time that these processes and all that descend from them have had, user and
+    system; those that have ended count from when their parent waited for them."""
+    return sum(map(_own_cpu_s, set[int]().union(*map(family, pids))))
+
+
+def _own_cpu_s(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    # utime, stime, cutime and cstime are the fields 14 to 17, and the first one here is the third.
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def command(pid: int) -> str:

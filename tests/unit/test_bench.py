@@ -1,9 +1,13 @@
 """What the benchmarks say of their figures."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
+from bench.processes import cpu_s
 from bench.report import Bar, Result, as_json, markdown
 from bench.statistics import Series, alternate
 
@@ -58,3 +62,21 @@ def test_json_holds_every_round_and_every_verdict() -> None:
 
     assert result["values"]["ours"] == [900, 80, 850]
     assert [bar["passed"] for bar in result["bars"]] == [True, False, None]
+
+
+def test_processor_time_counts_children_that_run_and_those_that_ended() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass\n"
+    ends = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])\n"
+    lives = "print('done', flush=True); sys.stdin.read()"
+    before = cpu_s(os.getpid())
+    with subprocess.Popen(
+        [sys.executable, "-c", ends + burn + lives], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"done\n"
+
+        spent, of_all = cpu_s(child.pid), cpu_s(os.getpid()) - before
+
+        assert 0.55 <= spent <= 3
+        assert of_all >= spent - 0.02
+        child.communicate()
