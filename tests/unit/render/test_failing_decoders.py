@@ -1,0 +1,150 @@
+"""The render pool with engines that misbehave in every way known: decoders that end, hang or take all."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from imagestore import errors
+from imagestore.settings import Limits
+from tests.servers import wait_until
+from tests.unit.hostile_engine import BIG
+from tests.unit.render.decoding import FACTS, WISH, Bench, alive, decoders, forkers
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("abort", errors.ImageInvalid),
+        ("segv", errors.ImageInvalid),
+        ("exit 1", errors.ImageTooComplex),
+        ("system-exit", errors.ImageTooComplex),
+        ("kill-self", errors.ImageTooComplex),
+        ("eat", errors.ImageTooComplex),
+    ],
+)
+def test_a_decoder_that_ends_costs_one_picture_and_no_more(
+    bench: Bench, command: str, expected: type[Exception]
+) -> None:
+    renderer = bench.renderer()
+
+    with pytest.raises(expected):
+        renderer.inspect(bench.picture(command))
+    with pytest.raises(expected):
+        renderer.render(bench.picture(command), FACTS, WISH, None)
+
+    assert renderer.inspect(bench.picture("nothing"))[0] == FACTS
+    assert bench.files() == []
+
+
+@pytest.mark.parametrize("command", ["hang", "spin"])
+def test_a_decoder_that_takes_too_long_is_killed(bench: Bench, command: str) -> None:
+    renderer = bench.renderer(limits=Limits(render_timeout_s=0.5))
+    renderer.inspect(bench.picture("nothing"))
+    before = decoders()
+    started = time.monotonic()
+
+    with pytest.raises(errors.ImageTooComplex, match=r"0\.5 s"):
+        renderer.inspect(bench.picture(command))
+    took = time.monotonic() - started
+    with pytest.raises(errors.ProcessingTimeout, match=r"0\.5 s"):
+        renderer.render(bench.picture(command), FACTS, WISH, None)
+
+    assert 0.5 <= took < 1.5
+    assert not any(alive(pid) for pid in before)
+    assert renderer.inspect(bench.picture("nothing"))[0] == FACTS
+
+
+def test_others_are_served_while_one_decoder_hangs(bench: Bench) -> None:
+    renderer = bench.renderer(limits=Limits(render_timeout_s=2))
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(renderer.inspect, bench.picture("hang"))
+        wait_until(lambda: len(decoders()) == 1, what="the decoder that hangs")
+
+        served = [renderer.inspect(bench.picture("nothing"))[0] for _ in range(20)]
+
+        assert served == [FACTS] * 20
+        assert not hanging.done()
+        assert isinstance(hanging.exception(10), errors.ImageTooComplex)
+
+
+def test_an_idle_decoder_that_was_killed_is_replaced_without_a_word(bench: Bench) -> None:
+    renderer = bench.renderer()
+    for _ in range(5):
+        pid = renderer.inspect(bench.picture("nothing"))[1]["pid"]
+
+        os.kill(pid, signal.SIGKILL)
+
+        assert renderer.inspect(bench.picture("nothing"))[1]["pid"] != pid
+
+
+def test_a_picture_whose_decoder_was_killed_by_somebody_is_tried_once_more(bench: Bench) -> None:
+    renderer = bench.renderer()
+    marker = bench.folder / "marker"
+
+    marker.touch()
+    facts, _ = renderer.inspect(bench.picture(f"kill-once {marker}"))
+    marker.touch()
+    rendered = renderer.render(bench.picture(f"kill-once {marker}"), FACTS, WISH, None)
+
+    assert not marker.exists()
+    assert facts == FACTS
+    assert rendered.body == BIG
+
+
+def test_a_forker_that_was_killed_takes_its_decoders_along_and_is_replaced(bench: Bench) -> None:
+    renderer = bench.renderer()
+    pid = renderer.inspect(bench.picture("nothing"))[1]["pid"]
+    (forker,) = forkers()
+
+    os.kill(forker, signal.SIGKILL)
+
+    wait_until(lambda: not alive(pid), what="the end of the decoder")
+    assert renderer.inspect(bench.picture("nothing"))[0] == FACTS
+    assert forkers() != {forker}
+
+
+def test_killed_at_any_moment_never_a_deadlock_nor_a_wrong_answer(bench: Bench) -> None:
+    renderer = bench.renderer(max_tasks=20, limits=Limits(render_timeout_s=1))
+    source, stop = bench.picture("nothing"), threading.Event()
+    outcomes: list[str] = []
+    chance = random.Random(5)
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                made = renderer.render(source, FACTS, WISH, None)
+                outcomes.append("ok" if made.body == BIG else "wrong")
+            except errors.ImageTooComplex:
+                outcomes.append("killed")
+            except (errors.ProcessingTimeout, errors.Overloaded):
+                outcomes.append("late")
+
+    with ThreadPoolExecutor(3) as pool:
+        workers = [pool.submit(work) for _ in range(3)]
+        try:
+            for round_number in range(50):
+                wait_until(lambda: bool(decoders()), what="decoders to kill")
+                time.sleep(chance.random() * 0.03)
+                victims = forkers() if round_number % 10 == 9 else decoders()
+                for pid in sorted(victims)[: 1 + round_number % 2]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            enough = len(outcomes) + 20
+            wait_until(
+                lambda: len(outcomes) >= enough or any(worker.done() for worker in workers),
+                what="work after the last kill",
+            )
+        finally:
+            stop.set()
+        for worker in workers:
+            worker.result(60)
+
+    assert "wrong" not in outcomes
+    assert outcomes.count("killed") + outcomes.count("late") <= 50
+    assert outcomes.count("ok") >= 20
