@@ -17,6 +17,7 @@ from api.docs import Docs, DocsAsset, OpenApi
 from api.images import Image, Images
 from api.keys import Key, Keys
 from api.ops import Live, Metrics, Problem, Ready, Root
+from api.overview import GlanceAround
 from api.read import ImageInfo, ImageRead
 from api.signedurls import SignedUrls
 from api.tasks import DownloadImage, Pregenerate, Task, TaskRetry, Tasks, TasksRetry, TasksSummary
@@ -119,6 +120,7 @@ def build(store: ImageStore) -> App:
         app.add_route(f"{version}/tasks/{{task_id}}/retry", TaskRetry(store))
         app.add_route(f"{version}/audit", Audit(store))
         app.add_route(f"{version}/domains", Domains(store))
+        app.add_route(f"{version}/overview", GlanceAround(store))
         app.add_route(f"{version}/signed-urls", SignedUrls(store))
         app.add_route(f"{version}/upload-tokens", UploadTokens(store))
         app.add_route(f"{version}/keys", Keys(store))

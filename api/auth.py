@@ -38,6 +38,7 @@ NEEDED: Mapping[str, Mapping[str, Right | None]] = {
     "/domains": {"GET": "read"},
     "/keys": {"GET": "admin", "POST": "admin"},
     "/keys/{key_id}": {"DELETE": "admin"},
+    "/overview": {"GET": "read"},
     "/signed-urls": {"POST": "read"},
     "/tasks": {"GET": "read", "POST": "write"},
     "/tasks/summary": {"GET": "read"},

@@ -41,6 +41,10 @@ class Accounts:
         """Up to `limit` domains after that one, in the order of their names; no `domains` are all."""
         return self._usage.page(after=after, limit=limit, domains=domains)
 
+    def total(self, domains: frozenset[str]) -> tuple[int, int, int]:
+        """How many domains there are, and how many images and bytes in them; no `domains` are all."""
+        return self._usage.total(domains)
+
     def set_quota(self, domain: str, quota: Quota) -> None:
         """Give a domain a quota of its own; None in it falls back to the settings."""
         self._usage.set_quota(domain, quota)

@@ -9,21 +9,24 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from imagestore.accounts import open_accounts
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
 from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
+from imagestore.overview import Overview
 from imagestore.redisclient import named_masters
 from imagestore.service import open_renderer
 from imagestore.settings import Settings
 from imagestore.storage import open_storages
+from imagestore.taskcatalog import TaskCatalog
 
 State = Literal["ok", "warning", "fault", "skipped"]
 
@@ -213,6 +216,25 @@ def open_cache(settings: Settings, url: str) -> Cache:
         fields_max=settings.cache_fields_max,
         timeout_s=2,
     )
+
+
+@contextmanager
+def open_overview(settings: Settings) -> Iterator[Overview]:
+    """An overview alone, without the rest of an image store."""
+    with ExitStack() as stack:
+        yield Overview(
+            stack.enter_context(open_accounts(settings)),
+            stack.enter_context(closing(TaskCatalog(settings.database_url, pool_size=1))),
+            stack.enter_context(
+                closing(
+                    open_storages(
+                        settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir
+                    )
+                )
+            ),
+            stack.enter_context(closing(open_cache(settings, settings.redis_url))),
+            stack.enter_context(closing(JobQueue(settings.queue_url))),
+        )
 
 
 def _same_disk(one: Path, other: Path) -> bool:

@@ -23,16 +23,33 @@ class Reading:
 
 def exposition(readings: Iterable[Reading] = ()) -> tuple[str, bytes]:
     """All counters and `readings` as text, with its media type: of every process, or of this one alone."""
+    page = generate_latest(_registry())
+    now = CollectorRegistry()
+    now.register(_Readings(readings))
+    return CONTENT_TYPE_LATEST, page + generate_latest(now)
+
+
+def counted(counters: Mapping[str, str]) -> list[dict[str, int]]:
+    """Counters added up over all processes: for each the values of its named label, with their sums."""
+    sums: dict[str, dict[str, int]] = {name: {} for name in counters}
+    for family in _registry().collect():
+        for sample in family.samples:
+            if sample.name in sums:
+                value = sample.labels[counters[sample.name]]
+                found = sums[sample.name]
+                found[value] = found.get(value, 0) + int(sample.value)
+    return list(sums.values())
+
+
+def _registry() -> CollectorRegistry:
+    """Every process's counters, or those of this one alone."""
     try:
         # One collector a scrape: it reads the files of processes that came and went meanwhile.
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
     except ValueError:
-        registry = REGISTRY
-    page = generate_latest(registry)
-    now = CollectorRegistry()
-    now.register(_Readings(readings))
-    return CONTENT_TYPE_LATEST, page + generate_latest(now)
+        return REGISTRY
+    return registry
 
 
 class _Readings(Collector):

@@ -9,18 +9,8 @@ from imagestore.errors import InvalidKey, InvalidParameter
 
 RESERVED_DOMAINS = frozenset(
     {"audit", "console", "docs", "domains", "favicon.ico", "health", "iiif", "image", "images", "keys"}
-    | {
-        "metrics",
-        "openapi.json",
-        "problems",
-        "robots.txt",
-        "rq",
-        "signed-urls",
-        "static",
-        "tasks",
-        "upload-tokens",
-        "v1",
-    }
+    | {"metrics", "openapi.json", "overview", "problems", "robots.txt", "rq", "signed-urls", "static"}
+    | {"tasks", "upload-tokens", "v1"}
 )
 """First path segments with a meaning of their own; a domain of that name could not be read."""
 

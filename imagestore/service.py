@@ -13,6 +13,7 @@ from imagestore.inventory import Inventory
 from imagestore.jobqueue import JobQueue
 from imagestore.keyring import Keyring
 from imagestore.measuring import Measures, ask_all
+from imagestore.overview import Overview
 from imagestore.reading import Reads
 from imagestore.render import Renderer, import_engines
 from imagestore.settings import Settings
@@ -56,6 +57,7 @@ class ImageStore:
     upload_tokens: UploadTokens
     accounts: Accounts
     measures: Measures
+    overview: Overview
     _adapters: "_Adapters"
     _stopping: threading.Event
     _for_one_job: bool
@@ -116,6 +118,7 @@ class ImageStore:
             keyring=Keyring.open(settings),
             upload_tokens=upload_tokens,
             measures=own.measures(settings.render_processes),
+            overview=Overview(accounts, own.task_catalog, own.storage, own.cache, own.queue),
             _adapters=own,
             _stopping=threading.Event(),
             _for_one_job=for_one_job,

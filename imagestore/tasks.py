@@ -5,7 +5,7 @@ A task is a row before it is a job, so that 202 means that it will end, whatever
 
 import hashlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from imagestore.errors import QueueUnavailable, TaskConflict
 from imagestore.jobqueue import DOWNLOADS, PICTURES, RENDER, WORK, Job, JobQueue
@@ -28,6 +28,17 @@ RETRIES_MAX = 100_000
 def queue_of(kind: str) -> str:
     """Where jobs for tasks of a kind go."""
     return DOWNLOADS if kind == "download" else PICTURES
+
+
+def summed(counts: Iterable[tuple[str, str | None, int]]) -> dict[str, object]:
+    """Numbers of tasks by flag and problem: all, by flag, and by problem of the failed and the warnings."""
+    flags = dict.fromkeys(map(str, FLAGS), 0)
+    problems: dict[str, dict[str, int]] = {"failed": {}, "warning": {}}
+    for flag, problem, count in counts:
+        flags[flag] += count
+        if flag in problems and problem:
+            problems[flag][problem] = count
+    return {"total": sum(flags.values()), "flags": flags, "problems": problems}
 
 
 class Tasks:
@@ -105,13 +116,7 @@ class Tasks:
 
     def summary(self, domains: Collection[str]) -> dict[str, object]:
         """How many tasks there are for each flag, and for each reason of the failed and the warnings."""
-        flags = dict.fromkeys(map(str, FLAGS), 0)
-        problems: dict[str, dict[str, int]] = {"failed": {}, "warning": {}}
-        for flag, problem, count in self._catalog.counts(domains):
-            flags[flag] += count
-            if flag in problems and problem:
-                problems[flag][problem] = count
-        return {"total": sum(flags.values()), "flags": flags, "problems": problems}
+        return summed(self._catalog.counts(domains))
 
     def retry(self, task_id: int) -> TaskRecord:
         """Let a failed task start over.

@@ -34,6 +34,17 @@ class UsageCatalog:
             ]
         )
 
+    def total(self, domains: frozenset[str]) -> tuple[int, int, int]:
+        """How many domains there are, and how many images and bytes in them; no `domains` are all."""
+        sums = (peewee.fn.SUM(DomainUsage.images), peewee.fn.SUM(DomainUsage.bytes))
+        query = DomainUsage.select(peewee.fn.COUNT(DomainUsage.domain), *sums)
+        if domains:
+            query = query.where(DomainUsage.domain.in_(sorted(domains)))
+        ((count, images, size),) = self._database.read(
+            lambda database: list(query.tuples().execute(database))
+        )
+        return int(count), int(images or 0), int(size or 0)
+
     def set_quota(self, domain: str, quota: Quota) -> None:
         """Give a domain a quota of its own; None in it falls back to the settings."""
 

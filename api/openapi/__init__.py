@@ -7,12 +7,12 @@ missing, and check every answer of the other tests against the document.
 from functools import cache
 from typing import Any
 
-from api.openapi import accounts, images, keys, operations, reads, signedurls, tasks, tokens
+from api.openapi import accounts, images, keys, operations, overview, reads, signedurls, tasks, tokens
 from api.openapi.components import COMPONENTS
 
 _PARTS = (
     *(reads.PATHS, images.PATHS, tasks.PATHS, keys.PATHS, accounts.PATHS),
-    *(tokens.PATHS, signedurls.PATHS, operations.PATHS),
+    *(tokens.PATHS, signedurls.PATHS, overview.PATHS, operations.PATHS),
 )
 
 _TAGS = {

@@ -15,7 +15,7 @@ local FLUSH_S = 1
 local ROUTES = {
     ["/"] = "/", ["/image/read"] = "/image/read", ["/image/info"] = "/image/info", ["/images"] = "/images",
     ["/image/upload"] = "/image/upload", ["/image/download"] = "/image/download", ["/tasks"] = "/tasks",
-    ["/metrics"] = "/metrics", ["/rq"] = "/rq",
+    ["/metrics"] = "/metrics", ["/overview"] = "/overview", ["/rq"] = "/rq",
 }
 local BELOW = {
     image = "/image/*", images = "/images/*", tasks = "/tasks/*", health = "/health/*", rq = "/rq/*",
@@ -131,6 +131,23 @@ function meter.page()
     local var = ngx.var
     return HEAD .. table.concat(lines) .. UNSIGNED_HEAD .. table.concat(unsigned_lines) .. format(NOW, var.connections_active, var.connections_reading,
         var.connections_waiting, var.connections_writing)
+end
+
+-- Pictures that went out, by the cache that had them, as `memory=3 miss=1 redis=2`; for the API's overview.
+function meter.pictures()
+    flush()
+    local sums = {}
+    for _, key in ipairs(shared:get_keys(0)) do
+        local route, cache, status = match(key, "^(.*)\n(.*)\n(.*)$")
+        if (route == "/image/read" or route == "/{domain}/{dkey}") and cache ~= "" and match(status, "^[23]") then
+            sums[cache] = (sums[cache] or 0) + shared:get(key)
+        end
+    end
+    local words = {}
+    for cache, sum in pairs(sums) do
+        table.insert(words, format("%s=%.0f", cache, sum))
+    end
+    return table.concat(words, " ")
 end
 
 -- Content handler: nginx' own counters alone.

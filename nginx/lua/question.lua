@@ -15,7 +15,7 @@ local MAX_DKEY_BYTES = 1020
 
 -- First segments that are routes (imagestore/names.py), so that asking for them as domains is in vain.
 local RESERVED = {}
-for name in gmatch("audit console docs domains health iiif image images keys metrics problems rq signed-urls static tasks upload-tokens v1", "%S+") do
+for name in gmatch("audit console docs domains health iiif image images keys metrics overview problems rq signed-urls static tasks upload-tokens v1", "%S+") do
     RESERVED[name] = true
 end
 

@@ -1,7 +1,9 @@
 """`/metrics` counts what was asked, over all processes and nginx, and never by what a client wrote."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -44,6 +46,31 @@ def test_requests_are_counted_by_template_and_status(stack: ImageStack) -> None:
     assert stack.metric(name, **missing) == before[1] + 1
     assert stack.metric("imagestore_problems_total", problem="image-not-found") == problems + 1
     assert "was-here" not in stack.http.get("/metrics").text
+
+
+def test_the_overview_adds_up_pictures_of_nginx_and_problems(stack: ImageStack) -> None:
+    stored = stack.upload(picture(33), dkey="seen.png")
+    ways = [f"/image/read?id={stored['id']}&width=10", "/demo/seen.png", "/image/read?id=999999"]
+    forged = {"X-Picture-Counts": "memory=77777 forged=1"}
+
+    def told(path: str = "/overview") -> dict[str, Any]:
+        return dict(stack.writer.get(path, headers=forged).json())
+
+    before = told()
+    answers = [stack.http.get(way) for way in ways for _ in range(5)]
+    seen = Counter(answer.headers["X-Cache"] for answer in answers if answer.status_code == 200)
+    expected = {cache: (before["nginx"] or {}).get(cache, 0) + count for cache, count in seen.items()}
+
+    # nginx' workers add up what they count once a second.
+    wait_until(lambda: (told()["nginx"] or {}).items() >= expected.items(), what="nginx tells the pictures")
+    after = told("/v1/overview")
+    assert after["nginx"].keys() <= {"memory", "redis", "miss"}
+    renders = [sum(each["pictures"].values()) for each in (before, after)]
+    assert renders[1] - renders[0] == Counter(answer.headers["X-Cache"] for answer in answers[:5])["miss"]
+    missing = [each["problems"].get("image-not-found", 0) for each in (before, after)]
+    assert missing[1] - missing[0] == 5
+    assert (after["images"] > 0, after["bytes"] > 0, after["queues"]["workers"]) == (True, True, 0)
+    assert after["store"]["free_bytes"] < after["store"]["size_bytes"]
 
 
 def test_nginx_counts_the_hits_of_each_layer(stack: ImageStack) -> None:

@@ -79,6 +79,7 @@ REQUESTS: dict[tuple[str, str], Request] = {
     ("/keys", "GET"): lambda t, d: ("/keys", {}),
     ("/keys", "POST"): lambda t, d: ("/keys", {"json": {"name": "x", "rights": "read", "domains": [d]}}),
     ("/keys/{key_id}", "DELETE"): lambda t, d: (f"/keys/{t.make_key(rights='read', domains=[d])[0]}", {}),
+    ("/overview", "GET"): lambda t, d: ("/overview", {}),
     ("/signed-urls", "POST"): lambda t, d: (
         "/signed-urls",
         {"json": {"urls": [f"/image/read?id={t.image(d)}", f"/{d}/tom"]}},
@@ -188,6 +189,10 @@ def test_a_key_of_one_domain_reaches_nothing_of_another(
             assert other.json()["tasks"] == []
             assert other.json()["rejected"][0]["problem"] == "forbidden"
             continue
+        if route == "/overview":
+            # It names no domain; what it shows is tested below.
+            assert allowed(own)
+            continue
         if route == "/signed-urls":
             assert None not in own.json()["urls"]
             assert other.json()["urls"] == [None, None]
@@ -204,6 +209,25 @@ def test_what_needs_no_domain_shows_a_limited_key_its_own_only(things: Things) -
 
     assert {task["domain"] for task in listed} == {"cats"}
     assert len(ids & {task["id"] for task in listed}) == 1
+
+
+def test_the_overview_of_a_limited_key_is_of_its_domains(things: Things) -> None:
+    auth = {"Authorization": f"Bearer {things.keys['read of cats']}"}
+    things.image("cats")
+    things.task("cats")
+    before = things.stack.http.get("/overview", headers=auth).json()
+
+    things.stack.http.put("/dogs/rex", content=PICTURE)
+    things.stack.http.put("/cats/other", content=encode(plain(RED, 9, 9), "png").data)
+    after = things.stack.http.get("/v1/overview", headers=auth).json()
+    whole = things.stack.http.get("/overview").json()
+
+    assert (after["images"] - before["images"], after["domains"]) == (1, 1)
+    assert whole["domains"] > 1
+    of_the_server = ("queues", "cache", "store", "nginx", "pictures", "problems")
+    assert [after[name] for name in of_the_server] == [None] * 6
+    # There is no nginx in this stack.
+    assert [name for name in of_the_server if whole[name] is None] == ["nginx"]
 
 
 def test_tasks_of_all_domains_are_retried_by_administrators_only(things: Things) -> None:

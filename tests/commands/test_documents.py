@@ -10,7 +10,7 @@ import pytest
 from imagestore.client import Client
 from imagestore.commands import COMMANDS, imagestore, main
 from imagestore.commands.options import find_settings
-from imagestore.overview import overview
+from imagestore.diagnosis import open_overview
 from tests.commands.conftest import Served
 from tests.origin import answer
 from tests.pictures import photo
@@ -72,7 +72,8 @@ def test_the_examples_of_looking_and_moving_run(
 ) -> None:
     folder_for_examples(tmp_path, monkeypatch)
     around.client.upload(photo(60, 40, seed=81), domain="demo", dkey="sample.jpg", overwrite=True)
-    wait_until(lambda: bool(overview(find_settings())["queues"]["workers"]), what="a worker shows itself")
+    with open_overview(find_settings()) as overview:
+        wait_until(lambda: bool(overview.of()["queues"]["workers"]), what="a worker shows itself")
     monkeypatch.setenv("SIGNING_KEYS", f"k1={'s' * 40}")
     first = next(around.client.images()).id
 

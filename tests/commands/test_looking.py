@@ -117,6 +117,7 @@ def test_stats_count_what_there_is(around: Served, capsys: pytest.CaptureFixture
     assert after["bytes"] - before["bytes"] == len(picture(704))
     assert after["queues"]["downloads"] == 0
     assert after["cache"]["keys"] > 0
+    assert 0 < after["store"]["free_bytes"] < after["store"]["size_bytes"]
 
 
 def test_stats_need_no_redis(
