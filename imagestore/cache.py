@@ -8,13 +8,9 @@ never an error.
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import redis
-
-from imagestore.breaker import Breaker
+from imagestore.cachelink import CacheLink
 from imagestore.cachewords import (
     CachedPicture,
     Gone,
@@ -29,16 +25,12 @@ from imagestore.cachewords import (
 )
 from imagestore.errors import ImagestoreError
 from imagestore.flight import Flights
-from imagestore.leases import Leases
 from imagestore.records import CONTENT_TYPES, ImageRecord, Picture, description
-from imagestore.redisclient import open_redis
+from imagestore.spelling import is_teachable
 
 __all__ = ["Cache", "CachedPicture", "Gone"]
 
 log = logging.getLogger(__name__)
-
-MAX_SPELLING_BYTES = 512
-"""Longer ones are not taught; all parameters together take about 300."""
 
 MAX_SPELLINGS = 10_000
 """Known at a time; together some megabytes. What is pushed out is taught again by its next request."""
@@ -85,37 +77,27 @@ class Cache:
         spellings_max: int = MAX_SPELLINGS,
         timeout_s: float = 0.3,
     ) -> None:
-        self._redis = open_redis(url, timeout_s=timeout_s)
+        self._link = CacheLink(url, timeout_s=timeout_s)
+        self._redis = self._link.redis
+        self._leases = self._link.leases
         self._record_ttl_s = record_ttl_s
         self._picture_ttl_s = picture_ttl_s
         self._fields_max = fields_max
         self._bytes_max = bytes_max
         self._spellings_max = spellings_max
-        self._link = Breaker("cache")
-        # A Redis at its memory bound refuses writes and still answers reads.
-        self._writes = Breaker("room in the cache")
         self._flights: Flights[CachedPicture] = Flights(patience_s=PATIENCE_S)
-        self._publish = self._script("publish")
-        self._withdraw = self._script("withdraw")
-        self._record = self._script("record")
-        self._find = self._script("find")
-        self._keep = self._script("keep")
-        self._teach = self._script("teach")
-        renew = self._script("renew")
-        self._leases = Leases(
-            lambda key, token, life_ms: bool(
-                self._ask(lambda: self._redis.set(key, token, nx=True, px=life_ms), away=True)
-            ),
-            lambda key, token, life_ms: self._ask(
-                lambda: renew(keys=[key], args=[token, life_ms]), away=None
-            ),
-        )
+        self._publish = self._link.script("publish")
+        self._withdraw = self._link.script("withdraw")
+        self._record = self._link.script("record")
+        self._find = self._link.script("find")
+        self._keep = self._link.script("keep")
+        self._teach = self._link.script("teach")
 
     # Reads.
 
     def record(self, image_id: int) -> ImageRecord | Gone | None:
         """The record of an image, a tombstone, or None when only the database can tell."""
-        fields = self._ask(lambda: self._record(keys=[f"record:{image_id}"]), away=None)
+        fields = self._link.ask(lambda: self._record(keys=[f"record:{image_id}"]), away=None)
         if fields is None:
             return None
         state, text, rev = fields
@@ -133,7 +115,7 @@ class Cache:
 
     def picture(self, sha256: str, field: str) -> CachedPicture | None:
         """A kept picture of the original `sha256`."""
-        value = self._ask(lambda: self._redis.hget(f"picture:{sha256}", field), away=None)
+        value = self._link.ask(lambda: self._redis.hget(f"picture:{sha256}", field), away=None)
         return None if value is None else load_picture(value)
 
     def base(self, sha256: str, etag: str) -> tuple[bytes | None, int]:
@@ -148,12 +130,12 @@ class Cache:
             found = None if value is None else load_picture(value)
             return found.picture.body if found and found.etag == etag else None, int(pictures)
 
-        answer: tuple[bytes | None, int] = self._ask(ask, away=(None, 0))
+        answer: tuple[bytes | None, int] = self._link.ask(ask, away=(None, 0))
         return answer
 
     def failure(self, sha256: str, field: str) -> ImagestoreError | None:
         """Why that picture could not be made a few seconds ago; to be raised by the caller."""
-        value = self._ask(lambda: self._redis.get(f"failure:{sha256}:{field}"), away=None)
+        value = self._link.ask(lambda: self._redis.get(f"failure:{sha256}:{field}"), away=None)
         return None if value is None else load_failure(value)
 
     # Writes.
@@ -179,7 +161,7 @@ class Cache:
         keys = [f"record:{record.id}", f"key:{name}", *(f"sum:{digest}" for digest in sums)]
         pairs = [part for pair in fields.items() for part in pair]
         arguments = [record.rev, self._record_ttl_s, record.id, *pairs]
-        return bool(self._tell(lambda: self._publish(keys=keys, args=arguments)))
+        return bool(self._link.tell(lambda: self._publish(keys=keys, args=arguments)))
 
     def bar(self, image_id: int, rev: int) -> bool:
         """Before a change is committed: no record older than `rev` is read or published from now on.
@@ -198,14 +180,14 @@ class Cache:
         if len(picture.body) <= MAX_PICTURE_BYTES:
             value = dump_picture(etag, picture)
             arguments = [field, value, self._picture_ttl_s, self._fields_max, self._bytes_max]
-            self._tell(lambda: self._keep(keys=[f"picture:{sha256}"], args=arguments))
+            self._link.tell(lambda: self._keep(keys=[f"picture:{sha256}"], args=arguments))
 
     def keep_base(self, sha256: str, etag: str, base: Picture | None) -> None:
         """Keep a base picture of up to 2 MiB beside the pictures; None, or a larger one, is kept as the
         word that none can be had."""
         fits = base is not None and len(base.body) <= MAX_BASE_BYTES
         value = dump_picture(etag, base if base and fits else Picture("", b""))
-        self._tell(lambda: self._redis.set(f"base:{sha256}", value, ex=self._picture_ttl_s))
+        self._link.tell(lambda: self._redis.set(f"base:{sha256}", value, ex=self._picture_ttl_s))
 
     def turn_for_base(self, sha256: str) -> contextlib.AbstractContextManager[bool]:
         """Whether the caller may make the base picture: nobody else does while the block runs."""
@@ -221,14 +203,14 @@ class Cache:
         that nginx could not tell from another wish, is not taught; nor is anything while a process with
         another `recipe` was the last to call `agree_on`. With a `domain` it is meant there alone.
         """
-        if not _is_teachable(spelling, field):
+        if not is_teachable(spelling, field):
             return
         lesson = f"{field}\n{watermark or ''}"
         name = f"{domain}/{spelling}" if domain else spelling
         arguments = [name, lesson, recipe, self._picture_ttl_s, self._spellings_max]
 
         def teach() -> Any:
-            return self._tell(lambda: self._teach(keys=["spellings", "recipe"], args=arguments))
+            return self._link.tell(lambda: self._teach(keys=["spellings", "recipe"], args=arguments))
 
         if teach() == -1 and self.agree_on(recipe):
             teach()
@@ -245,17 +227,17 @@ class Cache:
                 self._redis.unlink("spellings")
             return True
 
-        return bool(self._tell(agree))
+        return bool(self._link.tell(agree))
 
     def remember_failure(self, sha256: str, field: str, error: ImagestoreError) -> None:
         """Answer the same for 10 s; only for errors that lie in the picture or in the wish."""
         if is_remembered(error):
             key = f"failure:{sha256}:{field}"
-            self._tell(lambda: self._redis.set(key, dump_failure(error), ex=FAILURE_TTL_S))
+            self._link.tell(lambda: self._redis.set(key, dump_failure(error), ex=FAILURE_TTL_S))
 
     def forget_pictures(self, sha256: str) -> None:
         """Drop all pictures of an original, as a purge does."""
-        self._tell(lambda: self._redis.unlink(f"picture:{sha256}", f"base:{sha256}"))
+        self._link.tell(lambda: self._redis.unlink(f"picture:{sha256}", f"base:{sha256}"))
 
     # One for all.
 
@@ -316,98 +298,27 @@ class Cache:
 
     def check(self) -> bool:
         """Whether Redis answers, within a second; for `/health/ready`."""
-        try:
-            self._redis.ping()
-        except redis.RedisError as error:
-            self._link.failed(error)
-            return False
-        self._link.succeeded()
-        return True
+        return self._link.check()
 
     def usage(self) -> Usage | None:
         """What Redis says about its memory; None when it is away."""
-        told = self._ask(lambda: {**self._redis.info("memory"), **self._redis.info("stats")}, away=None)
-        return told and Usage(
-            told["used_memory"], told["maxmemory"], told["evicted_keys"], told["expired_keys"]
-        )
+        return self._link.usage()
 
     def setup(self) -> Setup | None:
         """How its Redis is set up; None when it is away."""
-
-        def ask() -> Setup:
-            told = {**self._redis.info("memory"), **self._redis.info("persistence")}
-            seconds, microseconds = self._redis.time()
-            return Setup(
-                policy=told["maxmemory_policy"],
-                append_only=bool(told["aof_enabled"]),
-                keys=self._redis.dbsize(),
-                time=datetime.fromtimestamp(seconds + microseconds / 1e6, UTC),
-            )
-
-        found: Setup | None = self._ask(ask, away=None)
-        return found
+        return self._link.setup()
 
     def close(self) -> None:
         """Close the connections of this process."""
-        self._redis.close()
-
-    # How Redis is asked.
-
-    def _script(self, name: str) -> Callable[..., Any]:
-        script: Callable[..., Any] = self._redis.register_script((_SCRIPTS / f"{name}.lua").read_text())
-        return script
+        self._link.close()
 
     def _found(self, pointer: str, meant: str, *fields: str) -> ImageRecord | None:
-        text = self._ask(lambda: self._find(keys=[pointer], args=[meant, *fields]), away=None)
+        text = self._link.ask(lambda: self._find(keys=[pointer], args=[meant, *fields]), away=None)
         return load_record(text) if text else None
 
-    def _ask(self, ask: Callable[[], Any], *, away: Any) -> Any:
-        """The answer of Redis, or `away` when there is none."""
-        if not self._link.allows():
-            return away
-        try:
-            answer = ask()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            self._link.failed(error)
-            return away
-        except redis.ResponseError as error:
-            self._link.succeeded()
-            self._writes.failed(error)
-            return away
-        self._link.succeeded()
-        return answer
-
-    def _tell(self, tell: Callable[[], Any]) -> Any:
-        """The answer to a write, or None when Redis is away or refuses writes."""
-        if not self._writes.allows():
-            return None
-        answer = self._ask(tell, away=None)
-        if answer is not None:
-            self._writes.succeeded()
-        return answer
-
     def _insist(self, image_id: int, rev: int, state: str, life_s: int) -> bool:
-        for last in (False, True):
-            try:
-                self._withdraw(keys=[f"record:{image_id}"], args=[rev, state, life_s])
-            except redis.RedisError as error:
-                if last:
-                    self._link.failed(error)
-                    log.warning("image %d, rev %d: could not be %s in the cache", image_id, rev, state)
-            else:
-                return True
+        arguments = [rev, state, life_s]
+        if self._link.insist(lambda: self._withdraw(keys=[f"record:{image_id}"], args=arguments)):
+            return True
+        log.warning("image %d, rev %d: could not be %s in the cache", image_id, rev, state)
         return False
-
-
-_SCRIPTS = Path(__file__).parent / "scripts"
-
-
-def _is_teachable(spelling: str, field: str) -> bool:
-    # nginx looks at the Accept header only where it sees these letters.
-    hides_auto = "format=auto" in field and "auto" not in spelling and "preset=" not in spelling
-    # In `i%64=7` the API sees an id and nginx does not: it would add its own.
-    # An element without a name (the last one may be followed by the class) says nothing: there would be
-    # a new spelling for each more `&`.
-    names = [element.partition("=")[0] for element in spelling.split("&")]
-    hides_names = any("%" in name or name.startswith("|") or not name for name in names)
-    return len(spelling.encode()) <= MAX_SPELLING_BYTES and not hides_auto and not hides_names

@@ -25,3 +25,15 @@ def spelling_of(query: str, accept: str) -> str | None:
     if "auto" in spelling or "preset=" in spelling:
         spelling += "|" + accept_class(accept)
     return spelling if spelling.isascii() and len(spelling) <= MAX_SPELLING_BYTES else None
+
+
+def is_teachable(spelling: str, field: str) -> bool:
+    """Whether nginx could tell the spelling from that of another wish; longer ones than 512 bytes are not."""
+    # nginx looks at the Accept header only where it sees these letters.
+    hides_auto = "format=auto" in field and "auto" not in spelling and "preset=" not in spelling
+    # In `i%64=7` the API sees an id and nginx does not: it would add its own.
+    # An element without a name (the last one may be followed by the class) says nothing: there would be
+    # a new spelling for each more `&`.
+    names = [element.partition("=")[0] for element in spelling.split("&")]
+    hides_names = any("%" in name or name.startswith("|") or not name for name in names)
+    return len(spelling.encode()) <= MAX_SPELLING_BYTES and not hides_auto and not hides_names
