@@ -1,22 +1,23 @@
 -- The hot path: a cached picture, or the original of a cached record, without the API.
 --
 -- `pointers` leads from a URL to the identity of a picture, for a second at most, since records
--- change. `pictures` leads from an identity to the bytes; those never change.
+-- change. `memory` leads from an identity to the bytes; those never change.
 
 local cache = require "cache"
 local conditions = require "conditions"
 local gate = require "gate"
+local ids = require "ids"
+local memory = require "memory"
 local meter = require "meter"
 local original = require "original"
 local question = require "question"
-local shares = require "shares"
 local urls = require "urls"
 
 local find, match, sub = string.find, string.match, string.sub
 
 local hot = {}
 
-local pointers, pictures = ngx.shared.pointers, ngx.shared.pictures
+local pointers = ngx.shared.pointers
 
 -- Flags of a pointer; besides them it has what the gate demands, and the gate's epoch.
 local BY_NAME, BY_SUM = 0, 1
@@ -26,41 +27,13 @@ local FOR_EVER = "public, max-age=31536000, immutable"
 
 local settings
 local short_lived
-local remembers_pictures
-
--- The picture in this nginx's memory: content type and ETag, a line each, then the bytes.
-local function recall(identity)
-    local value = pictures:get(identity)
-    if not value then
-        return nil
-    end
-    local first = find(value, "\n", 1, true)
-    local second = find(value, "\n", first + 1, true)
-    return {
-        content_type = sub(value, 1, first - 1),
-        etag = sub(value, first + 1, second - 1),
-        body = sub(value, second + 1),
-    }
-end
-
-local function remember(identity, picture)
-    local value = picture.content_type .. "\n" .. picture.etag .. "\n" .. picture.body
-    if shares.make_room(sub(identity, 1, 64), identity, #value) then
-        pictures:set(identity, value)
-    end
-end
 
 -- Once, in the master process.
 function hot.configure(values)
-    -- Pictures are garbage as soon as they are sent. At the default of 200 % a small heap is searched
-    -- again for each megabyte of them; 1,000 % lets it grow to some ten megabytes a worker instead.
-    collectgarbage("setpause", 1000)
     assert(type(values.record_memory_s) == "number", "RECORD_MEMORY_S is not a number")
     settings = values
     short_lived = "public, max-age=" .. values.max_age_s .. ", must-revalidate"
-    -- A dictionary this small means that there shall be none.
-    remembers_pictures = pictures:capacity() >= 1024 * 1024
-    shares.configure()
+    memory.configure()
     original.configure(values.originals)
     gate.configure(values.signing, values.variants)
     cache.configure(values.script, gate.own_spellings())
@@ -106,6 +79,7 @@ local function send(uri, identity, picture, flags, state, negotiated, expires)
     header["ETag"] = picture.etag
     header["Content-Length"] = #picture.body
     set_headers(identity, flags, state, negotiated, expires)
+    ngx.var.made_id = ids.next()
     -- nginx itself makes it a 304, or leaves the body away for HEAD.
     ngx.print(picture.body)
     -- Here, since a log handler would cost a cached picture 8 % (measured 2026-11).
@@ -186,8 +160,8 @@ local function ask(uri, wanted, key, class, identity, picture)
     if key and (found ~= identity or settings.record_memory_s > 0) then
         pointers:set(key, found, settings.record_memory_s, flags)
     end
-    if fetched and remembers_pictures then
-        remember(found, fetched)
+    if fetched then
+        memory.remember(found, fetched)
     end
     return answer(uri, wanted, found, fetched or (found == known and picture), flags, "redis", class)
 end
@@ -211,7 +185,7 @@ function hot.answer()
         identity, flags, is_stale = pointers:get_stale(key)
     end
     flags = flags or BY_NAME
-    local picture = identity and remembers_pictures and recall(identity)
+    local picture = identity and memory.recall(identity)
     if identity and not is_stale and settings.record_memory_s > 0 and flags - flags % 8 == gate.epoch then
         if picture or find(identity, "/original ", 65, true) then
             local wanted = flags % 8 > BY_SUM and urls.wanted(asked, uri, class)

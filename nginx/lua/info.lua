@@ -3,6 +3,7 @@
 
 local cache = require "cache"
 local gate = require "gate"
+local ids = require "ids"
 local meter = require "meter"
 local question = require "question"
 local urls = require "urls"
@@ -45,6 +46,7 @@ function info.answer()
     header["Content-Length"] = #description.body
     header["Cache-Control"] = "no-cache"
     header["X-Cache"] = "redis"
+    ngx.var.made_id = ids.next()
     ngx.print(description.body)
     meter.add(uri, ngx.status, "redis")
 end

@@ -1,11 +1,13 @@
 """nginx in front of a stand-in for the API: pictures that it answers itself."""
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.processes import family, peak_mib
 from imagestore.records import Picture
 from imagestore.spelling import spelling_of
 from tests.front import MD5, ORIGINAL, PICTURE, PICTURE_ETAG, PICTURE_FIELD, RECIPE, RECORD, SHA, Front, front
@@ -47,6 +49,43 @@ def test_picture_by_sum_is_immutable(always: Front, digest: str) -> None:
     assert answer.content == PICTURE.body
     assert answer.headers["Cache-Control"] == FOR_EVER
     assert always.api.asked == []
+
+
+def test_ids_of_hits_are_counted_and_never_the_same(own: Front) -> None:
+    own.http.get(URL)
+
+    ids = [own.http.get(URL).headers["X-Request-Id"] for _ in range(40)]
+
+    assert len(set(ids)) == 40
+    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+    # No random bytes for each: the first half is the worker's own, of which there are two.
+    assert len({each[:16] for each in ids}) <= 2
+    assert (
+        own.http.get(URL, headers={"X-Request-Id": "of-the-proxy"}).headers["X-Request-Id"] == "of-the-proxy"
+    )
+    log = own.access_log.read_text()
+    assert all(log.count(f"request_id={each}") == 1 for each in ids)
+
+
+def test_more_pictures_than_a_worker_keeps_stay_right_and_take_bounded_memory(own: Front) -> None:
+    own.cache.keep(SHA, PICTURE_FIELD, PICTURE_ETAG, PICTURE)
+    workers = [child for child in family(own.nginx.pid) if child != own.nginx.pid]
+    before = max(peak_mib(worker) for worker in workers)
+    bodies = {width: bytes([width]) * 200_000 for width in range(1, 201)}
+    for first in range(1, 201, 25):
+        # Redis keeps 64 pictures of an original, and one at random makes room.
+        own.raw.delete(f"picture:{SHA}")
+        for width in range(first, first + 25):
+            field, etag = f"width={width}@{RECIPE}", f'"{width:032}"'
+            own.cache.keep(SHA, field, etag, Picture("image/webp", bodies[width]))
+            own.cache.teach(f"w={width}", field, None, RECIPE)
+        for width in list(range(first, first + 25)) * 4:
+            answer = own.http.get(f"/image/read?id=7&w={width}")
+            assert answer.content == bodies[width]
+            assert answer.headers["ETag"] == f'"{width:032}"'
+
+    # Of 40 MB of pictures; the dictionary that workers share gives them an eighth of its 64 MB.
+    assert max(peak_mib(worker) for worker in workers) - before < 45
 
 
 def test_version_prefix_is_the_same_route(always: Front) -> None:
