@@ -15,6 +15,7 @@ from imagestore.logs import FORMATS, Format
 from imagestore.presets import Presets
 from imagestore.redisurl import check_redis_url
 from imagestore.signing import Signing
+from imagestore.upkeeppolicy import UpkeepPolicy
 from imagestore.variants import Variants
 
 MIB = 1024 * 1024
@@ -53,20 +54,6 @@ class Encoding:
     """0 to 6; 2 takes 0.84 of the time of libvips' default 4 (docs/performance.md)."""
     avif_effort: int = 1
     """0 to 9; between 2 and 0, which take 0.15 and 0.05 of the default's time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upkeep:
-    """How the store of originals is looked after."""
-
-    gc_grace_s: float = 24 * 3600
-    """Originals that no row needs are spared until they were put so long ago."""
-    gc_interval_s: float = 6 * 3600
-    """Between the beginnings of two collections by a worker; 0: none."""
-    scrub_bytes_per_s: float = 4 * MIB
-    """What a worker reads of stored originals, to find damage; 0: nothing. 4 MiB/s is 360 GB a day."""
-    scrub_interval_s: float = 24 * 3600
-    """Between the beginnings of two rounds of that."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +123,7 @@ class Settings:
     """Origins whose pages may upload with a token; `*` is all of them."""
     audit_days: int = 365
     """Entries of the audit log are kept for so long."""
-    upkeep: Upkeep = Upkeep()
+    upkeep: UpkeepPolicy = field(default_factory=UpkeepPolicy)
     presets: Presets = field(default_factory=lambda: Presets({}))
     signing: Signing = field(default_factory=Signing)
     """Which domains give pictures by signed URLs only."""
@@ -192,9 +179,7 @@ class Settings:
             ),
             database_pool=reader.integer("DATABASE_POOL", 1, 1000, cls.database_pool),
             public_max_age_s=reader.integer("PUBLIC_MAX_AGE_S", 0, 10**9, cls.public_max_age_s),
-            cross_origin_resource_policy=reader.choice(
-                "CROSS_ORIGIN_RESOURCE_POLICY", ("cross-origin", "same-site", "same-origin"), "cross-origin"
-            ),
+            cross_origin_resource_policy=reader.embedders(),
             limits=reader.limits(),
             encoding=reader.encoding(),
             queue_url=reader.redis("QUEUE_URL", redis_url),
@@ -211,7 +196,7 @@ class Settings:
             rate_per_key=reader.number("RATE_PER_KEY", 0, 1_000_000, cls.rate_per_key),
             upload_origins=reader.upload_origins(),
             audit_days=reader.integer("AUDIT_DAYS", 1, 36_500, cls.audit_days),
-            upkeep=reader.upkeep(),
+            upkeep=UpkeepPolicy.read(reader),
             presets=reader.presets(),
             signing=reader.signing(),
             variants=reader.variants(),
@@ -231,6 +216,10 @@ class _Reader(Environment):
             self.faults.append(f"{name}: {error}")
         return url
 
+    def embedders(self) -> str:
+        values = ("cross-origin", "same-site", "same-origin")
+        return self.choice("CROSS_ORIGIN_RESOURCE_POLICY", values, "cross-origin")
+
     def callback_secret(self) -> str:
         secret = self.text("CALLBACK_SECRET", "")
         if secret and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret):
@@ -247,15 +236,6 @@ class _Reader(Environment):
     def quota(self) -> Quota:
         images, size = (self.integer(name, 0, 10**18, 0) for name in ("QUOTA_IMAGES", "QUOTA_BYTES"))
         return Quota(images or None, size or None)
-
-    def upkeep(self) -> Upkeep:
-        default = Upkeep()
-        return Upkeep(
-            gc_grace_s=self.number("GC_GRACE_S", 60, 10**9, default.gc_grace_s),
-            gc_interval_s=self.number("GC_INTERVAL_S", 0, 10**9, default.gc_interval_s),
-            scrub_bytes_per_s=self.number("SCRUB_BYTES_PER_S", 0, 10**12, default.scrub_bytes_per_s),
-            scrub_interval_s=self.number("SCRUB_INTERVAL_S", 0, 10**9, default.scrub_interval_s),
-        )
 
     def presets(self) -> Presets:
         try:

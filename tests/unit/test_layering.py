@@ -14,6 +14,7 @@ WORDS = {
         "strictjson",
         "apikeys",
         "fetchpolicy",
+        "upkeeppolicy",
         "identity",
         "metrics",
         "exposition",
