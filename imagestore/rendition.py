@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any
 
+from imagestore.accepting import accept_class
 from imagestore.errors import InvalidKey, InvalidParameter, InvalidRequest
 from imagestore.grammar import Grammar, boolean, choice, colour, decimal, integer, spell
 from imagestore.names import DKEY_SCHEMA, check_dkey
@@ -139,29 +140,9 @@ class Rendition:
         return self == _ORIGINAL
 
     def negotiated(self, accept: str) -> "Rendition":
-        """`format=auto` settled for a client with this Accept header; others stay as they are.
-
-        A type counts only when it is named (browsers name what they can show; `*/*` alone is what
-        tools send) and its weight is not zero (RFC 9110 §12.5.1).
-        """
+        """`format=auto` settled for a client with this Accept header; others stay as they are."""
         kind = accept_class(accept)
         return replace(self, format=f"auto-{kind}") if self.format == "auto" and kind else self
-
-
-def accept_class(accept: str) -> str:
-    """The best picture type that an Accept header names: avif, webp, or nothing."""
-    named = _named_types(accept)
-    return next((kind for kind in ("avif", "webp") if f"image/{kind}" in named), "")
-
-
-def _named_types(accept: str) -> set[str]:
-    named = set()
-    for element in accept.lower().split(","):
-        media_type, *parameters = [part.strip() for part in element.split(";")]
-        weights = [p[2:].strip() for p in parameters if p.startswith("q=")]
-        if not weights or weights[0].strip("0.") != "":
-            named.add(media_type)
-    return named
 
 
 def _fit(name: str, text: str) -> str:

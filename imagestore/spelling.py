@@ -3,7 +3,7 @@
 nginx/lua cuts URLs in the same way; the two must agree byte for byte.
 """
 
-from imagestore.rendition import accept_class
+from imagestore.accepting import accept_class
 from imagestore.signing import PARAMETERS
 
 MAX_SPELLING_BYTES = 512

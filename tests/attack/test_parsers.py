@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from api.responses import content_disposition, etag_listed
 from api.taskbodies import parse_download, read_lines
+from imagestore.accepting import accept_class
 from imagestore.commands.sources import Item, Source, Unusable
 from imagestore.errors import ImagestoreError, InvalidKey, SignatureExpired, SignatureInvalid
 from imagestore.names import check_dkey, check_domain, check_id, check_prefix, check_sum
 from imagestore.presets import Presets
 from imagestore.query import parse_query
-from imagestore.rendition import PARAMETER_NAMES, Rendition, accept_class
+from imagestore.rendition import PARAMETER_NAMES, Rendition
 from imagestore.signing import SigningKey, sign, verify
 from imagestore.spelling import MAX_SPELLING_BYTES, spelling_of
 from imagestore.strictjson import merge_patch, parse_json

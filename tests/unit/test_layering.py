@@ -14,6 +14,7 @@ WORDS = {
         "strictjson",
         "apikeys",
         "fetchpolicy",
+        "accepting",
         "upkeeppolicy",
         "identity",
         "metrics",
