@@ -25,6 +25,7 @@ from imagestore.cachewords import (
 )
 from imagestore.errors import ImagestoreError
 from imagestore.flight import Flights
+from imagestore.leases import Lease
 from imagestore.records import CONTENT_TYPES, ImageRecord, Picture, description
 from imagestore.spelling import is_teachable
 
@@ -175,12 +176,26 @@ class Cache:
         """After a delete: leave a tombstone, which no record up to `rev` replaces. False as in `bar`."""
         return self._insist(image_id, rev, "gone", self._record_ttl_s)
 
-    def keep(self, sha256: str, field: str, etag: str, picture: Picture) -> None:
-        """Keep a picture of up to 8 MiB; others of that original make room for it."""
-        if len(picture.body) <= MAX_PICTURE_BYTES:
-            value = dump_picture(etag, picture)
-            arguments = [field, value, self._picture_ttl_s, self._fields_max, self._bytes_max]
-            self._link.tell(lambda: self._keep(keys=[f"picture:{sha256}"], args=arguments))
+    def keep(
+        self, sha256: str, field: str, etag: str, picture: Picture, *, lease: Lease | None = None
+    ) -> None:
+        """Keep a picture of up to 8 MiB; others of that original make room for it. With that `lease` ends."""
+        if len(picture.body) > MAX_PICTURE_BYTES:
+            return
+        keys = [f"picture:{sha256}"]
+        arguments = [
+            field,
+            dump_picture(etag, picture),
+            self._picture_ttl_s,
+            self._fields_max,
+            self._bytes_max,
+        ]
+        if lease:
+            keys.append(lease.key)
+            arguments.append(lease.token)
+        kept = self._link.tell(lambda: self._keep(keys=keys, args=arguments))
+        if lease and kept is not None:
+            lease.ended = True
 
     def keep_base(self, sha256: str, etag: str, base: Picture | None) -> None:
         """Keep a base picture of up to 2 MiB beside the pictures; None, or a larger one, is kept as the
@@ -252,17 +267,31 @@ class Cache:
         """
 
         def lead() -> CachedPicture:
-            with self._leases.hold(f"lock:{sha256}:{field}", patience_s=PATIENCE_S):
-                if found := self.picture(sha256, field):
+            found: CachedPicture | None = None
+            failed: ImagestoreError | None = None
+
+            def take(key: str, token: str, life_ms: int) -> bool:
+                nonlocal found, failed
+                taken, (picture, failure) = self._link.take_and_look(
+                    (key, token, life_ms),
+                    lambda trip: trip.hget(f"picture:{sha256}", field),
+                    lambda trip: trip.get(f"failure:{sha256}:{field}"),
+                )
+                found = None if picture is None else load_picture(picture)
+                failed = None if failure is None else load_failure(failure)
+                return taken or bool(found or failed)
+
+            with self._leases.hold(f"lock:{sha256}:{field}", patience_s=PATIENCE_S, take=take) as lease:
+                if found:
                     return found
-                if failed := self.failure(sha256, field):
+                if failed:
                     raise failed
                 try:
                     picture = make()
                 except ImagestoreError as error:
                     self.remember_failure(sha256, field, error)
                     raise
-                self.keep(sha256, field, etag, picture)
+                self.keep(sha256, field, etag, picture, lease=lease)
                 return CachedPicture(etag, picture)
 
         return self._flights.run((sha256, field), lead, alone=lambda: CachedPicture(etag, make()))

@@ -1,6 +1,6 @@
 """The Redis of the cache, asked so that one that is away or hung costs little, and is never an error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,30 @@ class CacheLink:
         if answer is not None:
             self._writes.succeeded()
         return answer
+
+    def take_and_look(
+        self, lock: tuple[str, str, int], *looks: Callable[[Any], object]
+    ) -> tuple[bool, Sequence[Any]]:
+        """In one round trip: whether a lock (key, token, life in milliseconds) is the token's now, also when
+        Redis is away or refuses writes; and the answers to some reads, each None when Redis is away."""
+        key, token, life_ms = lock
+
+        def ask() -> list[Any]:
+            trip = self.redis.pipeline(transaction=False)
+            trip.set(key, token, nx=True, px=life_ms)
+            for look in looks:
+                look(trip)
+            answers: list[Any] = trip.execute(raise_on_error=False)
+            for answer in answers[1:]:
+                if isinstance(answer, redis.RedisError):
+                    raise answer
+            return answers
+
+        taken, *seen = self.ask(ask, away=[True, *[None] * len(looks)])
+        if isinstance(taken, redis.RedisError):
+            self._writes.failed(taken)
+            taken = True
+        return bool(taken), seen
 
     def insist(self, tell: Callable[[], Any]) -> bool:
         """Whether a write arrived. It is tried twice, also while others have given up."""

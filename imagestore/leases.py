@@ -5,6 +5,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from imagestore.flight import heartbeat
 
@@ -14,35 +15,47 @@ LIFE_S = 3
 _LOOK_S = 0.02
 
 
+@dataclass
+class Lease:
+    """A lock that is held, by the token in it; `ended` by who has ended it already."""
+
+    key: str
+    token: str
+    ended: bool = False
+
+
+Take = Callable[[str, str, int], bool]
+"""Is given a key, a token and a life in milliseconds and says whether the lock is the token's now (also
+when Redis is away)."""
+
+
 class Leases:
     """Takes, renews and ends locks.
 
-    `take` is given a key, a token and a life in milliseconds and says whether the lock is the token's
-    now (also when Redis is away). `renew` is given the same; a life of 0 ends it.
+    `renew` is given the same as `take`; a life of 0 ends the lock.
     """
 
-    def __init__(
-        self, take: Callable[[str, str, int], bool], renew: Callable[[str, str, int], object]
-    ) -> None:
+    def __init__(self, take: Take, renew: Callable[[str, str, int], object]) -> None:
         self._take = take
         self._renew = renew
 
     @contextlib.contextmanager
-    def hold(self, key: str, *, patience_s: float) -> Iterator[None]:
-        """Hold `key` for the block; without it when patience is over."""
-        token = secrets.token_hex(8)
+    def hold(self, key: str, *, patience_s: float, take: Take) -> Iterator[Lease]:
+        """Hold `key` for the block, or go on without it when patience is over. `take` may do more than the
+        general one, and say yes too where there is nothing left to wait for."""
+        lease = Lease(key, secrets.token_hex(8))
         deadline = time.monotonic() + patience_s
-        while not self._take(key, token, LIFE_S * 1000) and time.monotonic() < deadline:
+        while not take(key, lease.token, LIFE_S * 1000) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
-        with self._kept([key], token):
-            yield
+        with self._kept([lease]):
+            yield lease
 
     @contextlib.contextmanager
     def hold_free(self, keys: Sequence[str]) -> Iterator[list[str]]:
         """Hold those of `keys` that nobody holds now, and give them."""
         token = secrets.token_hex(8)
         free = [key for key in keys if self._take(key, token, LIFE_S * 1000)]
-        with self._kept(free, token):
+        with self._kept([Lease(key, token) for key in free]):
             yield free
 
     @contextlib.contextmanager
@@ -52,10 +65,11 @@ class Leases:
             yield bool(held)
 
     @contextlib.contextmanager
-    def _kept(self, keys: Sequence[str], token: str) -> Iterator[None]:
+    def _kept(self, leases: Sequence[Lease]) -> Iterator[None]:
         def renew(life_ms: int) -> None:
-            for key in keys:
-                self._renew(key, token, life_ms)
+            for lease in leases:
+                if not lease.ended:
+                    self._renew(lease.key, lease.token, life_ms)
 
         try:
             with heartbeat(lambda: renew(LIFE_S * 1000), every_s=1):

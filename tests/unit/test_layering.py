@@ -91,7 +91,7 @@ INSIDE = {
     "cachelink": {"cache"},
     "cachewords": {"cache", "cachelink"},
     "redisclient": {"cachelink", "jobqueue", "hostlimits", "keylimits"},
-    "leases": {"cachelink"},
+    "leases": {"cache", "cachelink"},
     "children": {"render"},
     "dialing": {"outbound", "download", "callbacks"},
     "outbound": {"download", "callbacks"},

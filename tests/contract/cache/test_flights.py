@@ -1,5 +1,6 @@
 """One caller makes a picture for all, against a real Redis."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -10,14 +11,28 @@ from pathlib import Path
 import pytest
 import redis
 
-from imagestore.cache import Cache, CachedPicture
+from imagestore.cache import MAX_PICTURE_BYTES, Cache, CachedPicture
 from imagestore.errors import ImageInvalid, Overloaded
+from imagestore.records import Picture
 from tests.contract.cache.samples import FIELD, PICTURE, SHA, Maker, make_cache
 from tests.servers import Server, redis_server, wait_until
 
 
 def fly(cache: Cache, make: Maker) -> CachedPicture:
     return cache.single_flight(SHA, FIELD, '"e"', make)
+
+
+def count_round_trips(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What clients of this process send to Redis from now on; each is an element, however many commands."""
+    sent: list[object] = []
+    send = redis.Connection.send_packed_command
+
+    def count(connection: redis.Connection, command: object, *more: object, **options: object) -> object:
+        sent.append(command)
+        return send(connection, command, *more, **options)
+
+    monkeypatch.setattr(redis.Connection, "send_packed_command", count)
+    return sent
 
 
 def test_threads_of_all_processes_share_one_making(server: Server, cache: Cache) -> None:
@@ -35,13 +50,43 @@ def test_threads_of_all_processes_share_one_making(server: Server, cache: Cache)
     other.close()
 
 
-def test_lock_is_free_after_the_flight(cache: Cache, raw: redis.Redis) -> None:
+@pytest.mark.parametrize("fate", ["kept", "too large to keep", "failed"])
+def test_lock_is_free_after_the_flight(cache: Cache, raw: redis.Redis, fate: str) -> None:
+    def make() -> Picture:
+        assert raw.keys("lock:*") == [f"lock:{SHA}:{FIELD}".encode()]
+        if fate == "failed":
+            raise Overloaded("full")
+        return PICTURE if fate == "kept" else Picture("image/webp", bytes(MAX_PICTURE_BYTES + 1))
+
+    with pytest.raises(Overloaded) if fate == "failed" else contextlib.nullcontext():
+        cache.single_flight(SHA, FIELD, '"e"', make)
+
+    assert raw.keys("lock:*") == []
+
+
+def test_lock_that_somebody_else_has_taken_meanwhile_is_left_to_them(cache: Cache, raw: redis.Redis) -> None:
+    lock = f"lock:{SHA}:{FIELD}"
+
+    def make() -> Picture:
+        raw.set(lock, "another")
+        return PICTURE
+
+    cache.single_flight(SHA, FIELD, '"e"', make)
+
+    assert raw.get(lock) == b"another"
+    assert cache.picture(SHA, FIELD) == CachedPicture('"e"', PICTURE)
+
+
+def test_flight_costs_two_round_trips(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     make = Maker()
     make.go.set()
+    cache.single_flight(SHA, "width=20@abc123", '"e"', make)  # Redis knows the scripts now.
+    trips = count_round_trips(monkeypatch)
 
     fly(cache, make)
 
-    assert raw.keys("lock:*") == []
+    assert make.calls == 2
+    assert len(trips) == 2
 
 
 def test_lease_outlives_its_life_while_the_maker_works(cache: Cache, raw: redis.Redis) -> None:
