@@ -26,6 +26,9 @@ from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, describe_task
 LINES_AT_ONCE = 500
 """Lines of a batch that are committed together."""
 
+ORDERS = ("oldest", "newest")
+"""Which task a list begins with."""
+
 MEMORY_BYTES = 1024 * 1024
 """Of an answer to a batch; the rest of it waits in a file."""
 
@@ -65,16 +68,19 @@ class Tasks(_Resource):
     """`/tasks`: a page of them by GET, a batch of downloads by POST."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        parameters = _parameters(req, "flag", "reason", "domain", "after", "limit")
+        parameters = _parameters(req, "flag", "reason", "domain", "order", "after", "limit")
         limit = page_limit(parameters.get("limit"))
-        after = check_id(parameters["after"]) if "after" in parameters else 0
+        order = parameters.get("order", ORDERS[0])
+        if order not in ORDERS:
+            raise InvalidParameter("order", f"order is {order[:40]!r}, expected one of {', '.join(ORDERS)}")
         # One more than asked for tells whether there is a next page.
         found = self._store.tasks.page(
             flag=_flag(parameters),
             problem=parameters.get("reason"),
             domains=_domains(caller(req), parameters),
-            after=after,
+            after=check_id(parameters["after"]) if "after" in parameters else None,
             limit=limit + 1,
+            newest=order == "newest",
         )
         page = found[:limit]
         following = {**parameters, "after": str(page[-1].id)} if len(found) > limit else None

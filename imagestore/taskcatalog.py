@@ -142,19 +142,28 @@ class TaskCatalog(TaskTable):
         flag: str | None,
         problem: str | None,
         domains: Collection[str],
-        after: int,
+        after: int | None,
         limit: int,
+        newest: bool = False,
     ) -> list[TaskRecord]:
-        """Up to `limit` tasks with an id above `after`, in the order of ids; no `domains` are all."""
-        where = (ImageTask.id > after) & chosen(flag, problem, domains)
-        return self._records(where, limit=limit)
+        """Up to `limit` tasks behind the one with the id `after`, in the order of ids, or the `newest` first;
+        no `domains` are all."""
+        where = chosen(flag, problem, domains)
+        if after is not None:
+            where &= ImageTask.id < after if newest else ImageTask.id > after
+        return self._records(where, limit=limit, newest=newest)
 
     def counts(self, domains: Collection[str]) -> list[tuple[str, str | None, int]]:
         """Flag, problem (of tasks that ended) and number of tasks, for each pair that there is."""
-        problem = peewee.Case(None, [(ImageTask.flag == "created", None)], ImageTask.problem)
-        query = ImageTask.select(ImageTask.flag, problem, peewee.fn.COUNT(ImageTask.id))
-        query = query.where(chosen(None, None, domains)).group_by(ImageTask.flag, problem).tuples()
-        return [(flag, word, int(count)) for flag, word, count in self._all(query)]
+        query = ImageTask.select(ImageTask.flag, ImageTask.problem, peewee.fn.COUNT(ImageTask.id))
+        query = query.where(chosen(None, None, domains)).group_by(ImageTask.flag, ImageTask.problem).tuples()
+        counts: dict[tuple[str, str | None], int] = {}
+        for flag, problem, count in self._all(query):
+            # Of a task that has not ended it is the problem of the last try. Said in SQL, the groups were no
+            # longer those of the index (four times as long for 400,000 tasks in MariaDB 10.11, 2026-11).
+            pair = (flag, None if flag == "created" else problem)
+            counts[pair] = counts.get(pair, 0) + int(count)
+        return [(*pair, count) for pair, count in counts.items()]
 
     def open_tasks(self) -> list[OpenTasks]:
         """How many tasks of each kind have not ended; one pass over an index."""

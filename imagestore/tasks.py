@@ -109,10 +109,20 @@ class Tasks:
         return record
 
     def page(
-        self, *, flag: str | None, problem: str | None, domains: Collection[str], after: int, limit: int
+        self,
+        *,
+        flag: str | None,
+        problem: str | None,
+        domains: Collection[str],
+        after: int | None,
+        limit: int,
+        newest: bool,
     ) -> list[TaskRecord]:
-        """Up to `limit` tasks with an id above `after`; no `domains` are all."""
-        return self._catalog.page(flag=flag, problem=problem, domains=domains, after=after, limit=limit)
+        """Up to `limit` tasks behind the one with the id `after`, the oldest or the newest first; no
+        `domains` are all."""
+        return self._catalog.page(
+            flag=flag, problem=problem, domains=domains, after=after, limit=limit, newest=newest
+        )
 
     def summary(self, domains: Collection[str]) -> dict[str, object]:
         """How many tasks there are for each flag, and for each reason of the failed and the warnings."""

@@ -45,6 +45,11 @@ PATHS: dict[str, Any] = {
                 parameters=[
                     *(_FLAG, _REASON),
                     *refs("parameters", "of_domain"),
+                    parameter(
+                        "order",
+                        {"type": "string", "enum": ["oldest", "newest"], "default": "oldest"},
+                        "Which come first.",
+                    ),
                     parameter("after", ID_SCHEMA, "The id of the last task seen."),
                     *refs("parameters", "limit"),
                 ],

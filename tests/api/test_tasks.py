@@ -125,23 +125,26 @@ def test_idempotent_download_is_one_task(tasks: TaskStack) -> None:
     assert post() == post()
 
 
-def test_pages_of_tasks_follow_each_other(tasks: TaskStack) -> None:
-    taken = post_lines(
-        tasks, [{"url": f"http://example.org/{n}", "domain": "paged"} for n in range(5)]
-    ).json()
+@pytest.mark.parametrize("order", ["oldest", "newest"])
+def test_pages_of_tasks_follow_each_other(tasks: TaskStack, order: str) -> None:
+    domain = f"paged-{order}"
+    taken = post_lines(tasks, [{"url": f"http://example.org/{n}", "domain": domain} for n in range(5)]).json()
 
-    seen, next_page = [], "/tasks?domain=paged&flag=created&limit=2"
+    seen, next_page = [], f"/tasks?domain={domain}&flag=created&limit=2&order={order}"
     while next_page:
         page = tasks.http.get(next_page).json()
         assert len(page["tasks"]) <= 2
         seen += [task["id"] for task in page["tasks"]]
         next_page = page["next"]
 
-    assert seen == [one["id"] for one in taken["tasks"]]
-    assert tasks.http.get("/tasks?domain=paged&flag=failed").json() == {"tasks": [], "next": None}
+    ids = [one["id"] for one in taken["tasks"]]
+    assert seen == (ids if order == "oldest" else ids[::-1])
+    assert tasks.http.get(f"/tasks?domain={domain}&flag=failed").json() == {"tasks": [], "next": None}
 
 
-@pytest.mark.parametrize("query", ["flag=open", "limit=0", "limit=1001", "after=x", "domain=A", "size=1"])
+@pytest.mark.parametrize(
+    "query", ["flag=open", "limit=0", "limit=1001", "after=x", "domain=A", "order=up", "size=1"]
+)
 def test_lists_that_cannot_be_understood(tasks: TaskStack, query: str) -> None:
     assert tasks.http.get(f"/tasks?{query}").status_code == 400
 

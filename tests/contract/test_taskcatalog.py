@@ -189,6 +189,25 @@ def test_counts_and_pages_follow_flag_reason_and_domain(tasks: TaskCatalog) -> N
     assert ids(domains=("e",)) == [waiting]
 
 
+def test_the_problem_of_the_last_try_is_no_reason_yet(tasks: TaskCatalog) -> None:
+    ended(tasks, Ended("failed", "timeout"))
+    record, word = claimed(tasks)
+    assert tasks.put_back(record.id, word, Again(0, "http-503", "busy"), 1)
+    tasks.insert(TASK, queued=False)
+
+    assert sorted(tasks.counts([]), key=str) == [("created", None, 2), ("failed", "timeout", 1)]
+
+
+def test_pages_begin_with_the_newest_if_wished(tasks: TaskCatalog) -> None:
+    first, second, third = (tasks.insert(TASK, queued=False).id for _ in range(3))
+
+    def ids(after: int | None) -> list[int]:
+        page = tasks.page(flag=None, problem=None, domains=[], after=after, limit=2, newest=True)
+        return [task.id for task in page]
+
+    assert (ids(None), ids(second)) == ([third, second], [first])
+
+
 def test_only_failed_tasks_start_over(tasks: TaskCatalog) -> None:
     gone, slow = (ended(tasks, Ended("failed", problem)) for problem in ("http-404", "timeout"))
     good = ended(tasks, Ended("succeed"))
