@@ -2,11 +2,12 @@
 
 import falcon
 
+from api import members
 from api.auth import caller
 from api.bodies import read_json
 from api.errors import unknown_parameter
 from api.responses import send_json
-from imagestore.errors import InvalidParameter, InvalidRequest
+from imagestore.errors import InvalidRequest
 from imagestore.grants import check_domains, check_key_name, check_rights, describe_key
 from imagestore.names import check_id
 from imagestore.query import parse_query
@@ -36,9 +37,11 @@ class Keys:
             raise InvalidRequest(f"member {name[:40]!r} is unknown, expected some of {', '.join(MEMBERS)}")
         domains, expires_in_s = wish.get("domains"), wish.get("expires_in_s")
         key, secret = self._keyring.add(
-            check_key_name(_text(wish.get("name"), "name")),
-            check_rights(_text(wish.get("rights"), "rights")),
-            frozenset() if domains is None else check_domains(_texts(domains)),
+            check_key_name(members.text(wish.get("name"), "name")),
+            check_rights(members.text(wish.get("rights"), "rights")),
+            frozenset()
+            if domains is None
+            else check_domains(members.texts(domains, "domains", of="domains")),
             expires_in_s=None if expires_in_s is None else _life(expires_in_s),
         )
         # The one time that it is seen; no cache may keep it.
@@ -65,21 +68,5 @@ def _check_request(req: falcon.Request) -> None:
         raise unknown_parameter(name, "none")
 
 
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidParameter(name, f"{name} is not a text")
-    return value
-
-
-def _texts(value: object) -> list[str]:
-    if not isinstance(value, list):
-        raise InvalidParameter("domains", "domains is not a list of domains")
-    return [_text(one, "domains") for one in value]
-
-
 def _life(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_LIFE_S:
-        raise InvalidParameter(
-            "expires_in_s", f"expires_in_s is no integer from 1 to {MAX_LIFE_S} (ten years)"
-        )
-    return value
+    return members.integer(value, "expires_in_s", MAX_LIFE_S, meaning="ten years")

@@ -5,6 +5,7 @@ from urllib.parse import unquote_to_bytes
 
 import falcon
 
+from api import members
 from api.auth import caller
 from api.bodies import read_json
 from api.errors import unknown_parameter
@@ -40,7 +41,8 @@ class SignedUrls:
         wish = read_json(req)
         for name in wish.keys() - {"urls", "expires_in_s"}:
             raise InvalidRequest(f"member {name[:40]!r} is unknown, expected urls and expires_in_s")
-        urls, life_s = _urls(wish.get("urls")), _life(wish.get("expires_in_s", DEFAULT_LIFE_S))
+        urls = _urls(wish.get("urls"))
+        life_s = members.integer(wish.get("expires_in_s", DEFAULT_LIFE_S), "expires_in_s", MAX_LIFE_S)
         step = max(1, life_s // STEPS)
         expires = (int(time.time()) + life_s) // step * step
         signed = [self._signed(caller(req), number, url, expires) for number, url in enumerate(urls)]
@@ -102,10 +104,4 @@ def _urls(value: object) -> list[str]:
         raise InvalidParameter("urls", "urls is not a list of texts")
     if not 1 <= len(value) <= MAX_URLS:
         raise InvalidParameter("urls", f"urls has {len(value)} members, expected 1 to {MAX_URLS}")
-    return value
-
-
-def _life(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_LIFE_S:
-        raise InvalidParameter("expires_in_s", f"expires_in_s is no integer from 1 to {MAX_LIFE_S}")
     return value

@@ -7,6 +7,7 @@ from typing import Any
 
 import falcon
 
+from api import members
 from api.bodies import media_type_of
 from imagestore.errors import InvalidParameter, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from imagestore.grants import Grant
@@ -59,7 +60,7 @@ def parse_download(value: Any) -> NewTask:
         page_url=page_url,
         metadata=_metadata(value),
         callback=None if callback is None else check_url(callback),
-        overwrite=_overwrite(value),
+        overwrite=members.boolean(value.get("overwrite", False), "overwrite"),
     )
 
 
@@ -152,10 +153,8 @@ def _whole_body(req: falcon.Request, max_bytes: int) -> bytes:
 
 
 def _text(value: dict[str, Any], name: str) -> str | None:
-    text = value.get(name)
-    if text is not None and not isinstance(text, str):
-        raise InvalidParameter(name, f"{name} is not a text")
-    return text
+    given = value.get(name)
+    return None if given is None else members.text(given, name)
 
 
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
@@ -167,10 +166,3 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if len(json.dumps(metadata, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
         raise InvalidParameter("metadata", f"metadata is over {MAX_METADATA_BYTES} bytes")
     return metadata
-
-
-def _overwrite(value: dict[str, Any]) -> bool:
-    overwrite = value.get("overwrite", False)
-    if not isinstance(overwrite, bool):
-        raise InvalidParameter("overwrite", "overwrite is not true or false")
-    return overwrite

@@ -2,11 +2,12 @@
 
 import falcon
 
+from api import members
 from api.auth import caller
 from api.bodies import read_json
 from api.errors import unknown_parameter
 from api.responses import send_json
-from imagestore.errors import InvalidParameter, InvalidRequest
+from imagestore.errors import InvalidRequest
 from imagestore.names import check_dkey, check_domain
 from imagestore.permits import DEFAULT_LIFE_S, MAX_LIFE_S, Permit, check_content_types, describe_token
 from imagestore.query import parse_query
@@ -29,38 +30,20 @@ class UploadTokens:
         for name in wish.keys() - set(MEMBERS):
             raise InvalidRequest(f"member {name[:40]!r} is unknown, expected some of {', '.join(MEMBERS)}")
         permit = self._permit(wish)
-        life_s = _number(wish.get("expires_in_s", DEFAULT_LIFE_S), "expires_in_s", MAX_LIFE_S)
+        life_s = members.integer(wish.get("expires_in_s", DEFAULT_LIFE_S), "expires_in_s", MAX_LIFE_S)
         token, secret = self._tokens.make(permit, caller(req), life_s=life_s)
         resp.set_header("Cache-Control", "no-store")
         send_json(resp, {**describe_token(token), "token": secret}, status=201)
 
     def _permit(self, wish: dict[str, object]) -> Permit:
         dkey, max_bytes, types = (wish.get(name) for name in ("dkey", "max_bytes", "content_types"))
-        overwrite = wish.get("overwrite", False)
-        if not isinstance(overwrite, bool):
-            raise InvalidParameter("overwrite", "overwrite is not true or false")
+        overwrite = members.boolean(wish.get("overwrite", False), "overwrite")
         return Permit(
-            check_domain(_text(wish.get("domain"), "domain")),
-            None if dkey is None else check_dkey(_text(dkey, "dkey")),
+            check_domain(members.text(wish.get("domain"), "domain")),
+            None if dkey is None else check_dkey(members.text(dkey, "dkey")),
             overwrite,
-            None if max_bytes is None else _number(max_bytes, "max_bytes", self._max_bytes),
-            frozenset() if types is None else check_content_types(_texts(types)),
+            None if max_bytes is None else members.integer(max_bytes, "max_bytes", self._max_bytes),
+            frozenset()
+            if types is None
+            else check_content_types(members.texts(types, "content_types", of="content types")),
         )
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidParameter(name, f"{name} is not a text")
-    return value
-
-
-def _texts(value: object) -> list[str]:
-    if not isinstance(value, list):
-        raise InvalidParameter("content_types", "content_types is not a list of content types")
-    return [_text(one, "content_types") for one in value]
-
-
-def _number(value: object, name: str, high: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= high:
-        raise InvalidParameter(name, f"{name} is no integer from 1 to {high}")
-    return value
