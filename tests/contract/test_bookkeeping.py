@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,37 +15,26 @@ from imagestore.errors import ImageNotFound, InsufficientStorage, KeyConflict, P
 from imagestore.ledger import Quota
 from imagestore.records import Content, Facts, ImageRecord
 from imagestore.usagecatalog import UsageCatalog
-from tests.mariadb import MariaDB
 
 FACTS = Facts("png", 3, 2)
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/books.db"
-        return
-    mariadb: MariaDB = request.getfixturevalue("mariadb")
-    with mariadb.database() as name:
-        yield mariadb.url(name)
-
-
 @pytest.fixture
-def catalog(url: str) -> Iterator[Catalog]:
-    with closing(Catalog(url, quota=Quota(max_images=20, max_bytes=1000))) as catalog:
+def catalog(database_url: str) -> Iterator[Catalog]:
+    with closing(Catalog(database_url, quota=Quota(max_images=20, max_bytes=1000))) as catalog:
         catalog.prepare()
         yield catalog
 
 
 @pytest.fixture
-def usage(url: str, catalog: Catalog) -> Iterator[UsageCatalog]:
-    with closing(UsageCatalog(url)) as usage:
+def usage(database_url: str, catalog: Catalog) -> Iterator[UsageCatalog]:
+    with closing(UsageCatalog(database_url)) as usage:
         yield usage
 
 
 @pytest.fixture
-def audit(url: str, catalog: Catalog) -> Iterator[AuditCatalog]:
-    with closing(AuditCatalog(url)) as audit:
+def audit(database_url: str, catalog: Catalog) -> Iterator[AuditCatalog]:
+    with closing(AuditCatalog(database_url)) as audit:
         yield audit
 
 
@@ -124,7 +112,7 @@ def test_a_quota_of_its_own_goes_before_that_of_all(catalog: Catalog, usage: Usa
 
 
 def test_eight_at_once_at_the_edge_never_pass_the_quota(
-    url: str, catalog: Catalog, usage: UsageCatalog
+    database_url: str, catalog: Catalog, usage: UsageCatalog
 ) -> None:
     """New domain, so that its row is made in the race too; deletes and replaces in between."""
 
@@ -146,7 +134,7 @@ def test_eight_at_once_at_the_edge_never_pass_the_quota(
 
     with ExitStack() as stack:
         catalogs = [
-            stack.enter_context(closing(Catalog(url, quota=Quota(max_images=20, max_bytes=1000))))
+            stack.enter_context(closing(Catalog(database_url, quota=Quota(max_images=20, max_bytes=1000))))
             for _ in range(8)
         ]
         threads = stack.enter_context(ThreadPoolExecutor(8))
@@ -158,7 +146,9 @@ def test_eight_at_once_at_the_edge_never_pass_the_quota(
     assert held(usage) == before
 
 
-def test_a_recount_finds_what_was_not_counted(url: str, catalog: Catalog, usage: UsageCatalog) -> None:
+def test_a_recount_finds_what_was_not_counted(
+    database_url: str, catalog: Catalog, usage: UsageCatalog
+) -> None:
     put(catalog, "tom", 100)
     catalog._database.write(lambda db: db.execute_sql("UPDATE domain_usage SET images = 7, bytes = 9"))
 

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from hashlib import md5, sha256
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -14,26 +13,15 @@ import pytest
 from imagestore.catalog import Catalog, Debt
 from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
 from imagestore.records import Content, Facts, ImageRecord
-from tests.mariadb import MariaDB
 from tests.servers import wait_until
 
 FACTS = Facts("png", 30, 20)
 SEEN = {"frames": 1, "orientation": 1, "alpha": False}
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/catalog.db"
-        return
-    mariadb: MariaDB = request.getfixturevalue("mariadb")
-    with mariadb.database() as name:
-        yield mariadb.url(name)
-
-
 @pytest.fixture
-def catalog(url: str) -> Iterator[Catalog]:
-    with closing(Catalog(url)) as catalog:
+def catalog(database_url: str) -> Iterator[Catalog]:
+    with closing(Catalog(database_url)) as catalog:
         catalog.prepare()
         yield catalog
 
@@ -370,8 +358,8 @@ def test_one_of_many_guarded_changes_wins(catalog: Catalog) -> None:
     assert outcomes.count(True) == 1
 
 
-def test_prepare_may_run_in_many_places_at_once(url: str) -> None:
-    catalogs = [Catalog(url) for _ in range(6)]
+def test_prepare_may_run_in_many_places_at_once(database_url: str) -> None:
+    catalogs = [Catalog(database_url) for _ in range(6)]
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(Catalog.prepare, catalogs))

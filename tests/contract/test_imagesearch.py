@@ -17,19 +17,9 @@ from imagestore.records import Content, Facts
 from tests.mariadb import MariaDB
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/catalog.db"
-        return
-    mariadb: MariaDB = request.getfixturevalue("mariadb")
-    with mariadb.database() as name:
-        yield mariadb.url(name)
-
-
 @pytest.fixture
-def catalog(url: str) -> Iterator[Catalog]:
-    with closing(Catalog(url)) as catalog:
+def catalog(database_url: str) -> Iterator[Catalog]:
+    with closing(Catalog(database_url)) as catalog:
         catalog.prepare()
         yield catalog
 

@@ -1,7 +1,6 @@
 """Tables of an older version are brought up to date, once, however many do it; MariaDB and SQLite alike."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -23,16 +22,6 @@ def up(migrator, db):
 SHIPPED = [path.stem for path in sorted(MIGRATIONS.glob("[0-9]*.py"))]
 
 FACTS = Facts(format="png", width=3, height=2)
-
-
-@pytest.fixture(params=["mariadb", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    mariadb: MariaDB = request.getfixturevalue("mariadb")
-    with mariadb.database() as name:
-        yield mariadb.url(name)
 
 
 @pytest.fixture
@@ -57,12 +46,12 @@ def insert(catalog: Catalog) -> int:
     return catalog.insert("demo", "a.png", content, FACTS, {}, {}).id
 
 
-def test_newer_version_changes_the_tables_of_an_older_one(url: str, newer: Path) -> None:
-    with closing(Catalog(url)) as older:
+def test_newer_version_changes_the_tables_of_an_older_one(database_url: str, newer: Path) -> None:
+    with closing(Catalog(database_url)) as older:
         older.prepare()
         image_id = insert(older)
 
-    with closing(Catalog(url, migrations=newer)) as catalog:
+    with closing(Catalog(database_url, migrations=newer)) as catalog:
         catalog.prepare()
         catalog.prepare()
 
@@ -70,8 +59,8 @@ def test_newer_version_changes_the_tables_of_an_older_one(url: str, newer: Path)
         assert catalog.by_id(image_id) is not None
 
 
-def test_many_starts_at_once_change_the_tables_once(url: str, newer: Path) -> None:
-    with closing(Catalog(url)) as older:
+def test_many_starts_at_once_change_the_tables_once(database_url: str, newer: Path) -> None:
+    with closing(Catalog(database_url)) as older:
         older.prepare()
         insert(older)
     together = threading.Barrier(4)
@@ -81,20 +70,20 @@ def test_many_starts_at_once_change_the_tables_once(url: str, newer: Path) -> No
         catalog.prepare()
 
     with ExitStack() as stack:
-        catalogs = [stack.enter_context(closing(Catalog(url, migrations=newer))) for _ in range(4)]
+        catalogs = [stack.enter_context(closing(Catalog(database_url, migrations=newer))) for _ in range(4)]
         threads = stack.enter_context(ThreadPoolExecutor(4))
         list(threads.map(start, catalogs))
 
         assert names_and_values(catalogs[0]) == ([*SHIPPED, "9999_newer"], [7])
 
 
-def test_older_version_starts_on_newer_tables(url: str, newer: Path) -> None:
-    with closing(Catalog(url)) as catalog:
+def test_older_version_starts_on_newer_tables(database_url: str, newer: Path) -> None:
+    with closing(Catalog(database_url)) as catalog:
         catalog.prepare()
-    with closing(Catalog(url, migrations=newer)) as catalog:
+    with closing(Catalog(database_url, migrations=newer)) as catalog:
         catalog.prepare()
 
-    with closing(Catalog(url)) as older:
+    with closing(Catalog(database_url)) as older:
         older.prepare()
 
         assert older.by_id(1) is None

@@ -4,32 +4,24 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from imagestore.catalog import Catalog
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.taskrecords import Again, Ended, Fetch, NewTask, TaskRecord
-from tests.mariadb import MariaDB
 from tests.servers import wait_until
 
 LEASE_S = 0.3
 TASK = NewTask("download", "d", dkey="k", url="http://example.org/a", host="example.org")
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def tasks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TaskCatalog]:
-    if request.param == "sqlite":
-        yield from opened(f"sqlite:///{tmp_path}/tasks.db")
-        return
-    mariadb: MariaDB = request.getfixturevalue("mariadb")
-    with mariadb.database() as name:
-        yield from opened(mariadb.url(name))
-
-
-def opened(url: str) -> Iterator[TaskCatalog]:
-    with closing(Catalog(url)) as catalog, closing(TaskCatalog(url, lease_s=LEASE_S, pool_size=8)) as tasks:
+@pytest.fixture
+def tasks(database_url: str) -> Iterator[TaskCatalog]:
+    with (
+        closing(Catalog(database_url)) as catalog,
+        closing(TaskCatalog(database_url, lease_s=LEASE_S, pool_size=8)) as tasks,
+    ):
         catalog.prepare()
         yield tasks
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,24 +11,16 @@ from imagestore.catalog import Catalog
 from imagestore.keycatalog import KeyCatalog
 from imagestore.permits import Permit
 from imagestore.tokencatalog import TokenCatalog
-from tests.mariadb import MariaDB
 
 DIGEST = "d" * 64
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    mariadb: MariaDB | None = request.getfixturevalue("mariadb") if request.param == "mariadb" else None
-    if mariadb is None:
-        yield f"sqlite:///{tmp_path}/tokens.db"
-        return
-    with mariadb.database() as name:
-        yield mariadb.url(name)
-
-
 @pytest.fixture
-def tokens(address: str) -> Iterator[TokenCatalog]:
-    with closing(Catalog(address)) as catalog, closing(TokenCatalog(address, pool_size=16)) as tokens:
+def tokens(database_url: str) -> Iterator[TokenCatalog]:
+    with (
+        closing(Catalog(database_url)) as catalog,
+        closing(TokenCatalog(database_url, pool_size=16)) as tokens,
+    ):
         catalog.prepare()
         yield tokens
 
@@ -56,10 +47,10 @@ def test_tokens_whose_time_is_over_are_refused_and_swept(tokens: TokenCatalog) -
 
 
 def test_a_token_that_was_made_just_after_its_key_ended_is_refused(
-    tokens: TokenCatalog, address: str
+    tokens: TokenCatalog, database_url: str
 ) -> None:
     now = datetime.now(UTC)
-    with closing(KeyCatalog(address)) as keys:
+    with closing(KeyCatalog(database_url)) as keys:
         revoked = keys.insert("a" * 64, "revoked", "write", frozenset(), None)
         keys.revoke(revoked.id)
         expired = keys.insert("b" * 64, "expired", "write", frozenset(), now - timedelta(seconds=1))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,6 @@ from imagestore.errors import DatabaseUnavailable, Forbidden, NotFound, Unauthen
 from imagestore.grants import Grant, KeyRecord
 from imagestore.keycatalog import KeyCatalog
 from imagestore.keyring import Keyring
-from tests.mariadb import MariaDB
 from tests.servers import wait_until
 
 
@@ -31,21 +29,11 @@ class Watched(KeyCatalog):
         return super().by_digest(digest)
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/keys.db"
-        return
-    mariadb: MariaDB = request.getfixturevalue("mariadb")
-    with mariadb.database() as name:
-        yield mariadb.url(name)
-
-
 @pytest.fixture
-def catalog(url: str) -> Iterator[Watched]:
-    with closing(Catalog(url)) as tables:
+def catalog(database_url: str) -> Iterator[Watched]:
+    with closing(Catalog(database_url)) as tables:
         tables.prepare()
-    with closing(Watched(url)) as catalog:
+    with closing(Watched(database_url)) as catalog:
         yield catalog
 
 
