@@ -5,9 +5,11 @@ export function chosenFiles(list) {
 }
 
 export async function droppedFiles(transfer) {
-  // Asked for before the first await: the list is empty after the event.
-  const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry());
-  const found = await Promise.all(entries.filter(Boolean).map((entry) => walk(entry, "")));
+  // Asked for before the first await: the list is empty after the event. What is not of a file system
+  // (a picture out of a program) has no entry.
+  const items = [...transfer.items].filter((item) => item.kind === "file");
+  const dropped = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  const found = await Promise.all(dropped.filter(Boolean).map((each) => (each instanceof File ? chosenFiles([each]) : walk(each, ""))));
   return visible(found.flat());
 }
 

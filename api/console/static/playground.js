@@ -17,7 +17,7 @@ export function Playground({ image, wishes, onWishes }) {
   const [problem, setProblem] = useState(null);
   const marks = useMarks();
   const query = { id: image.id, ...values };
-  const picture = useLivePicture(query, image.rev);
+  const picture = useLivePicture(image, values);
 
   useEffect(() => {
     renditionParameters().then(setParameters, setProblem);
@@ -63,7 +63,7 @@ function Stage({ image, picture }) {
 
 function Facts({ picture }) {
   if (!picture.source) return null;
-  const caches = { miss: "made just now", redis: "from Redis", nginx: "from nginx’ memory" };
+  const caches = { miss: "made just now", redis: "from Redis", memory: "from memory" };
   return html`<p class="facts" role="status">
     ${picture.width > 0 && html`<span><b>${picture.width}×${picture.height}</b> pixels</span>`}
     <span><b data-bytes=${picture.size}>${bytes(picture.size)}</b> ${picture.type.replace("image/", "").toUpperCase()}</span>

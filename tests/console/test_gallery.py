@@ -1,0 +1,127 @@
+"""The gallery: search, and a grid of thousands."""
+
+import re
+import sqlite3
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.console.conftest import Open
+from tests.imagestack import ImageStack
+from tests.pictures import photo
+
+MANY = 3_000
+
+
+@pytest.fixture(scope="module")
+def many(stack: ImageStack) -> None:
+    """A domain of thousands of pictures, all of one original; written into the table itself."""
+    stack.upload(photo(60, 40, seed=3), "many", "picture-0000.jpg")
+    columns = "user_metadata, image_metadata, md5sum, sha256, format, width, height, size, rev, content_time"
+    columns += ", create_time, update_time"
+    with sqlite3.connect(stack.folder / "data" / "imagestore.db", timeout=30) as database:
+        database.execute(
+            "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?)"
+            f" INSERT INTO image_info (domain, dkey, {columns}) SELECT domain,"
+            f" CAST('picture-' || substr('000' || n, -4) AS BLOB), {columns}"
+            " FROM image_info, number WHERE dkey = CAST('picture-0000.jpg' AS BLOB)",
+            [MANY - 1],
+        )
+    database.close()
+
+
+def cells(page: Page) -> int:
+    return int(page.evaluate("document.querySelectorAll('.grid-cells li').length"))
+
+
+def test_thousands_of_pictures_take_few_nodes(open_console: Open, many: None) -> None:
+    page = open_console("#/gallery?domain=many", viewport={"width": 1280, "height": 800})
+    page.get_by_text("picture-0000.jpg").wait_for()
+    before = page.evaluate("document.querySelectorAll('*').length")
+
+    most = 0
+    for _ in range(200):
+        page.mouse.wheel(0, 5_000)
+        page.wait_for_timeout(15)
+        most = max(most, cells(page))
+        if page.get_by_text(f"picture-{MANY - 1}").count():
+            break
+
+    expect(page.get_by_text(f"picture-{MANY - 1}")).to_be_visible()
+    expect(page.get_by_text("3,000 pictures")).to_be_attached()
+    # Six columns; rows of 252 pixels: 4 in sight, 2 spare on each side, and parts of rows.
+    assert 24 <= most <= 6 * 9 + 1
+    assert page.evaluate("document.querySelectorAll('*').length") < before + 150
+
+
+def test_thumbnails_come_from_the_service(open_console: Open, many: None) -> None:
+    page = open_console("#/gallery?domain=many")
+
+    first = page.locator(".grid-cells img").first
+    first.wait_for()
+
+    page.wait_for_function("each => each.complete && each.naturalWidth > 0", arg=first.element_handle())
+    assert "/image/read?" in (first.get_attribute("src") or "")
+
+
+def test_arrow_keys_move_and_the_way_back_leads_to_the_same_place(open_console: Open, many: None) -> None:
+    page = open_console("#/gallery?domain=many", viewport={"width": 1280, "height": 800})
+    page.get_by_text("picture-0000.jpg").wait_for()
+    page.locator(".grid-cells a").first.focus()
+
+    focused = "document.activeElement.querySelector('.name')?.textContent"
+    steps = [("ArrowRight", "picture-0001"), ("ArrowDown", "picture-0007"), ("ArrowLeft", "picture-0006")]
+    for key, name in steps:
+        page.keyboard.press(key)
+        page.wait_for_function(f"() => {focused} === '{name}'")
+    for _ in range(4):
+        page.keyboard.press("PageDown")
+    page.wait_for_function(f"() => Number({focused}.slice(-4)) > 40")
+    name = page.evaluate(focused)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+
+    page.go_back()
+
+    expect(page.get_by_text(name)).to_be_in_viewport()
+
+
+def test_search_narrows_by_every_field(open_console: Open, stack: ImageStack) -> None:
+    dusk = stack.upload(photo(80, 60, seed=11), "finds", "2026/dusk.jpg", metadata='{"artist": "Ada"}')
+    stack.upload(photo(80, 60, seed=12), "finds", "2026/dawn.jpg")
+    stack.upload(photo(80, 60, seed=13), "finds", "2025/noon.jpg")
+    page = open_console()
+    names = page.locator(".grid-cells .name")
+
+    page.get_by_label("Domain").fill("finds")
+    expect(names).to_have_text(["2025/noon.jpg", "2026/dawn.jpg", "2026/dusk.jpg"])
+    page.get_by_label("Name begins with").fill("2026/")
+    expect(names).to_have_text(["2026/dawn.jpg", "2026/dusk.jpg"])
+    page.get_by_label("Metadata").fill("artist:Ada")
+    expect(names).to_have_text(["2026/dusk.jpg"])
+    page.get_by_label("Metadata").fill("artist:Bob")
+    expect(page.get_by_text("No picture is like that")).to_be_visible()
+    page.get_by_label("Metadata").fill("")
+    page.get_by_label("Domain").fill("")
+    page.get_by_label("Sum").fill(dusk["md5sum"])
+    expect(names).to_have_text(["2026/dusk.jpg"])
+    assert f"sum={dusk['md5sum']}" in page.url
+
+
+def test_a_sum_that_is_none_is_a_sentence(open_console: Open) -> None:
+    page = open_console(refused=(400,))
+
+    page.get_by_label("Sum").fill("abc")
+
+    expect(page.get_by_role("alert")).to_contain_text("expected 32 or 64 lower-case hex digits")
+
+
+def test_pictures_of_a_closed_domain_are_shown_by_key(open_console: Open, stack: ImageStack) -> None:
+    stack.upload(photo(90, 60, seed=21), "closed", "secret.jpg")
+    # The first thumbnail is asked for as everybody would.
+    page = open_console("#/gallery?domain=closed", refused=(403,))
+
+    thumb = page.locator(".grid-cells img")
+    expect(thumb).to_have_attribute("src", re.compile("^blob:"))
+
+    page.wait_for_function("each => each.naturalWidth > 0", arg=thumb.element_handle())
