@@ -1,6 +1,7 @@
 """What every change of an image writes beside it, in the same transaction: the domain's usage, held
 against its quota, and an entry of the audit log. Only the catalogs use this."""
 
+from functools import cache
 from typing import Any
 
 import peewee
@@ -11,6 +12,11 @@ from imagestore.errors import QuotaExceeded
 from imagestore.ledger import Action, Quota
 from imagestore.models import AuditLog, DomainUsage, moment
 from imagestore.records import ImageRecord
+from imagestore.statements import Selection, Statement, given, given_columns
+
+_ENTRY_COLUMNS = [column for column in AuditLog._meta.sorted_fields if column is not AuditLog.id]
+_ENTRY = Statement(AuditLog.insert(given_columns(*_ENTRY_COLUMNS)))
+_BLANK = dict.fromkeys(column.name for column in _ENTRY_COLUMNS)
 
 
 class NoAccount(Exception):
@@ -39,15 +45,18 @@ def enter(database: Connection, action: Action, old: ImageRecord | None, new: Im
 def note(database: Connection, action: Action, **values: Any) -> None:
     """Write an entry with these columns, in the name of whoever acts."""
     who = actor()
-    entry = AuditLog.insert(
-        action=action,
-        create_time=moment(),
-        key_id=who.key_id,
-        request_id=who.request_id,
-        address=who.address,
-        **values,
+    _ENTRY.insert(
+        database,
+        **_BLANK
+        | {
+            "action": action,
+            "create_time": moment(),
+            "key_id": who.key_id,
+            "request_id": who.request_id,
+            "address": who.address,
+        }
+        | values,
     )
-    entry.execute(database)
 
 
 def charge(database: Connection, quota: Quota, old: ImageRecord | None, new: ImageRecord | None) -> None:
@@ -65,15 +74,8 @@ def charge(database: Connection, quota: Quota, old: ImageRecord | None, new: Ima
     size = (new.size if new else 0) - (old.size if old else 0)
     if image is None or (images, size) == (0, 0):
         return
-    where = DomainUsage.domain == image.domain
-    for column, more, own, otherwise in (
-        (DomainUsage.images, images, DomainUsage.max_images, quota.max_images),
-        (DomainUsage.bytes, size, DomainUsage.max_bytes, quota.max_bytes),
-    ):
-        if more > 0:
-            where &= _fits(column, more, own, otherwise)
-    changes = {DomainUsage.images: DomainUsage.images + images, DomainUsage.bytes: DomainUsage.bytes + size}
-    changed = DomainUsage.update(changes).where(where).execute(database)
+    statement = _charge(quota, images > 0, size > 0)
+    changed = statement.change(database, domain=image.domain, images=images, bytes=size)
     if changed or (images <= 0 and size <= 0):
         return
     known = DomainUsage.select(DomainUsage.domain).where(DomainUsage.domain == image.domain)
@@ -84,10 +86,7 @@ def charge(database: Connection, quota: Quota, old: ImageRecord | None, new: Ima
 
 def room(database: Connection, quota: Quota, domain: str, size: int) -> bool:
     """Whether a domain has room for one more image of `size` bytes now; nothing is reserved."""
-    fits = _fits(DomainUsage.images, 1, DomainUsage.max_images, quota.max_images)
-    fits &= _fits(DomainUsage.bytes, size, DomainUsage.max_bytes, quota.max_bytes)
-    query = DomainUsage.select(DomainUsage.domain).where((DomainUsage.domain == domain) & ~fits)
-    return not list(query.tuples().execute(database))
+    return not _full(quota).rows(database, domain=domain, images=1, bytes=size)
 
 
 def open_account(database: Connection, domain: str) -> None:
@@ -95,6 +94,29 @@ def open_account(database: Connection, domain: str) -> None:
     DomainUsage.insert(domain=domain, images=0, bytes=0).on_conflict_ignore().execute(database)
 
 
-def _fits(column: Any, more: int, own: Any, otherwise: int | None) -> Any:
+@cache
+def _charge(quota: Quota, more_images: bool, more_bytes: bool) -> Statement:
+    """Add to what a domain holds, if it has room for what is more."""
+    images, size = DomainUsage.images, DomainUsage.bytes
+    where = DomainUsage.domain == given("domain")
+    if more_images:
+        where &= _fits(images, DomainUsage.max_images, quota.max_images)
+    if more_bytes:
+        where &= _fits(size, DomainUsage.max_bytes, quota.max_bytes)
+    changes = {images: images + given("images"), size: size + given("bytes")}
+    return Statement(DomainUsage.update(changes).where(where))
+
+
+@cache
+def _full(quota: Quota) -> Selection:
+    """The domain, if it has no room for so much more."""
+    fits = _fits(DomainUsage.images, DomainUsage.max_images, quota.max_images)
+    fits &= _fits(DomainUsage.bytes, DomainUsage.max_bytes, quota.max_bytes)
+    return Selection(
+        DomainUsage.select(DomainUsage.domain).where((DomainUsage.domain == given("domain")) & ~fits)
+    )
+
+
+def _fits(column: Any, own: Any, otherwise: int | None) -> Any:
     limit = own if otherwise is None else peewee.fn.COALESCE(own, otherwise)
-    return limit.is_null() | (column + more <= limit)
+    return limit.is_null() | (column + given(column.name) <= limit)

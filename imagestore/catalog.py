@@ -15,6 +15,10 @@ from imagestore.bookkeeping import NoAccount, charge, enter, open_account, room
 from imagestore.database import Connection, Database
 from imagestore.errors import KeyConflict
 from imagestore.imagerows import (
+    BY_ID,
+    BY_NAME,
+    BY_SUM,
+    INSERT,
     described,
     found,
     locked,
@@ -29,6 +33,7 @@ from imagestore.ledger import UNLIMITED, Action, Quota
 from imagestore.migrations import MIGRATIONS, bring_up_to_date, still_to_apply
 from imagestore.models import CacheDebt, ImageInfo, create_tables, moment
 from imagestore.records import Content, Facts, ImageRecord
+from imagestore.statements import Selection
 
 SCHEMA = Path(__file__).resolve().parent.parent / "db" / "schema.sql"
 
@@ -126,10 +131,10 @@ class Catalog:
             create_time=now,
             update_time=now,
         )
-        query = ImageInfo.insert({**values_of(record), ImageInfo.content_time: now})
+        values = {column.name: value for column, value in values_of(record).items()}
 
         def work(database: Connection) -> ImageRecord:
-            new = dataclasses.replace(record, id=int(query.clone().execute(database)))
+            new = dataclasses.replace(record, id=INSERT.insert(database, **values, content_time=now))
             self._book(database, "create", None, new)
             return new
 
@@ -140,19 +145,18 @@ class Catalog:
 
     def by_id(self, image_id: int) -> ImageRecord | None:
         """The row with that id (below 2**63)."""
-        return self._first(ImageInfo.id == image_id)
+        return self._first(BY_ID, id=image_id)
 
     def by_key(self, domain: str, dkey: str) -> ImageRecord | None:
         """The row of that name, byte for byte."""
-        return self._first((ImageInfo.domain == domain) & (ImageInfo.dkey == dkey))
+        return self._first(BY_NAME, domain=domain, dkey=dkey)
 
     def by_sum(self, digest: str) -> ImageRecord | None:
         """The row that has held these bytes longest; 32 lower-case hex digits are an md5, 64 a sha256.
 
         Files with equal md5 and different bytes exist; then it is the one that was there first.
         """
-        column = ImageInfo.md5sum if len(digest) == 32 else ImageInfo.sha256
-        return self._first(column == digest, ImageInfo.content_time, ImageInfo.id)
+        return self._first(BY_SUM[32 if len(digest) == 32 else 64], digest=digest)
 
     def page(self, after: int, limit: int) -> list[ImageRecord]:
         """Up to `limit` rows of all domains with an id above `after`, in the order of ids.
@@ -227,9 +231,19 @@ class Catalog:
 
         return self._write(work)
 
-    def has_room(self, domain: str, size: int) -> bool:
-        """Whether the domain's quota has room for one more image of `size` bytes now."""
-        return self._database.read(lambda database: room(database, self._quota, domain, size))
+    def before_upload(
+        self, domain: str, dkey: str | None, content: Content
+    ) -> tuple[ImageRecord | None, ImageRecord | None, bool]:
+        """What an upload needs to know, at one checkout of a connection: the row of that name (`by_key`),
+        one with the same bytes (`by_sum`), and whether the domain's quota has room for one image more."""
+
+        def work(database: Connection) -> tuple[ImageRecord | None, ImageRecord | None, bool]:
+            there = BY_NAME.rows(database, domain=domain, dkey=dkey) if dkey else []
+            same = BY_SUM[64].rows(database, digest=content.sha256)
+            fits = bool(there) or room(database, self._quota, domain, content.size)
+            return (record_of(there[0]) if there else None), (record_of(same[0]) if same else None), fits
+
+        return self._database.read(work)
 
     def count(self, domain: str) -> int:
         """How many images a domain has."""
@@ -282,8 +296,9 @@ class Catalog:
         enter(database, action, old, new)
         charge(database, self._quota, old, new)
 
-    def _first(self, where: Any, *order: Any) -> ImageRecord | None:
-        return next(iter(self._rows(where, order=order, limit=1)), None)
+    def _first(self, selection: Selection, **values: Any) -> ImageRecord | None:
+        rows = self._database.read(lambda database: selection.rows(database, **values))
+        return record_of(rows[0]) if rows else None
 
     def _rows(self, where: Any, *, order: Iterable[Any], limit: int) -> list[ImageRecord]:
         query = select_images().where(where).order_by(*order).limit(limit)

@@ -11,6 +11,7 @@ from imagestore.errors import ImageNotFound, PreconditionFailed
 from imagestore.imagesearch import ImagePage, ImageSearch, MetadataWish
 from imagestore.models import CacheDebt, ImageInfo, moment
 from imagestore.records import Content, Facts, ImageRecord
+from imagestore.statements import Selection, Statement, given, given_columns
 
 _FIELDS = {getattr(ImageInfo, field.name): field.name for field in dataclasses.fields(ImageRecord)}
 """Column -> the record's field of the same name; `content_time` is the catalog's own business."""
@@ -21,6 +22,22 @@ def select_images() -> Any:
     return ImageInfo.select(*_FIELDS).dicts()
 
 
+BY_ID = Selection(select_images().where(ImageInfo.id == given("id")))
+BY_NAME = Selection(
+    select_images().where((ImageInfo.domain == given("domain")) & (ImageInfo.dkey == given("dkey")))
+)
+BY_SUM = {
+    length: Selection(
+        select_images()
+        .where(column == given("digest"))
+        .order_by(ImageInfo.content_time, ImageInfo.id)
+        .limit(1)
+    )
+    for length, column in ((32, ImageInfo.md5sum), (64, ImageInfo.sha256))
+}
+"""By the number of hex digits: the row that has held these bytes longest."""
+
+
 def record_of(row: Mapping[str, Any]) -> ImageRecord:
     """A row as the value that travels."""
     return ImageRecord(**row)
@@ -29,6 +46,12 @@ def record_of(row: Mapping[str, Any]) -> ImageRecord:
 def values_of(record: ImageRecord) -> dict[Any, Any]:
     """The columns of a record, but for its number and its content time."""
     return {column: getattr(record, name) for column, name in _FIELDS.items() if name != "id"}
+
+
+INSERT = Statement(
+    ImageInfo.insert(given_columns(*(c for c in _FIELDS if c.name != "id"), ImageInfo.content_time))
+)
+"""Of a record's columns, with its content time."""
 
 
 def described(content: Content, facts: Facts, image_metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,12 @@ from imagestore.models import ImageTask, moment
 from imagestore.taskcallbacks import CallbackStates
 from imagestore.taskrecords import Again, Ended, Kind, NewTask, TaskRecord
 from imagestore.taskrows import (
+    BEAT,
+    BY_ID,
+    CLAIM,
+    END,
+    LAST_FETCH_NAMED,
+    LAST_FETCH_UNNAMED,
     TaskTable,
     chosen,
     cut,
@@ -27,6 +33,7 @@ from imagestore.taskrows import (
     held,
     md5_of,
     new_values,
+    record_of,
     start_over,
 )
 
@@ -175,10 +182,10 @@ class TaskCatalog(TaskTable):
 
     def last_fetch(self, url: str, domain: str, dkey: str | None) -> TaskRecord | None:
         """The newest task that stored a picture from this URL under this name."""
-        where = (ImageTask.url_md5 == md5_of(url)) & (ImageTask.url == url) & (ImageTask.domain == domain)
-        where &= ImageTask.dkey.is_null() if dkey is None else ImageTask.dkey == dkey
-        where &= ImageTask.flag.in_(["succeed", "warning"]) & ImageTask.image_id.is_null(False)
-        return next(iter(self._records(where, limit=1, newest=True)), None)
+        values = {"url_md5": md5_of(url), "url": url, "domain": domain}
+        if dkey is None:
+            return next(iter(self._selected(LAST_FETCH_UNNAMED, **values)), None)
+        return next(iter(self._selected(LAST_FETCH_NAMED, **values, dkey=dkey)), None)
 
     # A job works on a task.
 
@@ -188,21 +195,19 @@ class TaskCatalog(TaskTable):
         Of all jobs that try, one gets it, and only once for each time that it was queued.
         """
         word = secrets.token_hex(8)
-        free = ImageTask.claim.is_null() & ImageTask.queued_time.is_null(False)
         now = moment()
-        taken = self._update(
-            (ImageTask.id == task_id) & (ImageTask.flag == "created") & free,
-            claim=word,
-            due_time=now + self._lease,
-            attempts=ImageTask.attempts + 1,
-            update_time=now,
-        )
-        record = self.by_id(task_id) if taken else None
-        return (record, word) if record else None
+
+        def work(database: Connection) -> list[dict[str, Any]]:
+            due = now + self._lease
+            taken = CLAIM.change(database, id=task_id, claim=word, due_time=due, update_time=now)
+            return BY_ID.rows(database, id=task_id) if taken else []
+
+        rows = self._database.write(work)
+        return (record_of(rows[0]), word) if rows else None
 
     def beat(self, task_id: int, claim: str) -> bool:
         """The worker lives; False when the claim was lost."""
-        return self._update(held(task_id, claim), due_time=moment() + self._lease) == 1
+        return self._change(BEAT, held=task_id, its_claim=claim, due_time=moment() + self._lease) == 1
 
     def end(self, task: TaskRecord, claim: str, ended: Ended, duration_ms: int) -> bool:
         """The task has ended; False when the claim was lost."""
@@ -216,7 +221,7 @@ class TaskCatalog(TaskTable):
             "etag": cut(ended.fetch.etag, 512),
             "last_modified": cut(ended.fetch.last_modified, 64),
         }
-        return self._update(held(task.id, claim), **changes) == 1
+        return self._change(END, held=task.id, its_claim=claim, **changes) == 1
 
     def put_back(self, task_id: int, claim: str, again: Again, duration_ms: int) -> bool:
         """The task waits for its next attempt; False when the claim was lost."""

@@ -9,7 +9,24 @@ from typing import Any
 from imagestore.actor import actor
 from imagestore.database import Database
 from imagestore.models import ImageTask, moment
+from imagestore.statements import Selection, Statement, given, given_columns
 from imagestore.taskrecords import Again, Callback, Ended, Fetch, Flag, NewTask, TaskRecord
+
+BY_ID = Selection(ImageTask.select().where(ImageTask.id == given("id")))
+
+CLAIM = Statement(
+    ImageTask.update(
+        {
+            **given_columns(ImageTask.claim, ImageTask.due_time, ImageTask.update_time),
+            ImageTask.attempts: ImageTask.attempts + 1,
+        }
+    ).where(
+        (ImageTask.id == given("id"))
+        & (ImageTask.flag == "created")
+        & ImageTask.claim.is_null()
+        & ImageTask.queued_time.is_null(False)
+    )
+)
 
 
 class TaskTable:
@@ -20,7 +37,14 @@ class TaskTable:
 
     def by_id(self, task_id: int) -> TaskRecord | None:
         """The task with that number."""
-        return next(iter(self._records(ImageTask.id == task_id, limit=1)), None)
+        return next(iter(self._selected(BY_ID, id=task_id)), None)
+
+    def _selected(self, selection: Selection, **values: Any) -> list[TaskRecord]:
+        rows = self._database.read(lambda database: selection.rows(database, **values))
+        return [record_of(row) for row in rows]
+
+    def _change(self, statement: Statement, **values: Any) -> int:
+        return self._database.write(lambda database: statement.change(database, **values))
 
     def _update(self, where: Any, **changes: Any) -> int:
         query = ImageTask.update(**changes).where(where)
@@ -121,9 +145,37 @@ def chosen(flag: str | None, problem: str | None, domains: Collection[str]) -> A
     return where
 
 
-def held(task_id: int, claim: str) -> Any:
+def held(task_id: Any, claim: Any) -> Any:
     """The row, as long as the claim on it holds."""
     return (ImageTask.id == task_id) & (ImageTask.claim == claim) & (ImageTask.flag == "created")
+
+
+def _while_held(*columns: Any) -> Statement:
+    """Change these columns of a task as long as the claim on it holds: `held` and `its_claim` name it."""
+    where = held(given("held"), given("its_claim"))
+    return Statement(ImageTask.update(given_columns(*columns)).where(where))
+
+
+BEAT = _while_held(ImageTask.due_time)
+END = _while_held(
+    *(ImageTask.flag, ImageTask.problem, ImageTask.flag_ext, ImageTask.claim),
+    *(ImageTask.queued_time, ImageTask.due_time, ImageTask.callback_flag, ImageTask.callback_due),
+    *(ImageTask.callback_attempts, ImageTask.callback_problem, ImageTask.callback_queued),
+    *(ImageTask.update_time, ImageTask.end_time, ImageTask.image_id, ImageTask.sha256),
+    *(ImageTask.duration_ms, ImageTask.final_url, ImageTask.etag, ImageTask.last_modified),
+)
+
+
+def _last_fetch(name: Any) -> Selection:
+    where = (ImageTask.url_md5 == given("url_md5")) & (ImageTask.url == given("url"))
+    where &= (ImageTask.domain == given("domain")) & name
+    where &= ImageTask.flag.in_(["succeed", "warning"]) & ImageTask.image_id.is_null(False)
+    return Selection(ImageTask.select().where(where).order_by(ImageTask.id.desc()).limit(1))
+
+
+LAST_FETCH_NAMED = _last_fetch(ImageTask.dkey == given("dkey"))
+LAST_FETCH_UNNAMED = _last_fetch(ImageTask.dkey.is_null())
+"""The newest task that stored a picture from a URL under a name, or under one made from its hash."""
 
 
 def flag_ext(again: Again) -> str | None:

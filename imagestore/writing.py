@@ -114,17 +114,17 @@ class Writes:
         _check_mark(domain, user_metadata)
         accepted: _Accepted | None = None
         for _ in range(MAX_RACES):
-            existing = self._catalog.by_key(domain, dkey) if dkey else None
+            existing, known, has_room = self._catalog.before_upload(domain, dkey, spooled.content)
             if precondition:
                 precondition(existing)
             if existing and existing.sha256 != spooled.content.sha256 and not overwrite:
                 raise KeyConflict(f"{domain}/{dkey} holds another picture; send overwrite=1 to replace it")
-            if existing is None and not self._catalog.has_room(domain, spooled.content.size):
+            if existing is None and not has_room:
                 # Told before anything is stored; the row's transaction has the last word.
-                existing = None if dkey else self._unnamed(domain, spooled.content.sha256)
+                existing = self._unnamed(domain, known) if known and not dkey else None
                 if existing is None:
                     raise QuotaExceeded(f"the quota of domain {domain!r} is used up")
-            accepted = accepted or self._accept(spooled, truncated_too)
+            accepted = accepted or self._accept(spooled, known, truncated_too)
             dkey = dkey or _own_name(spooled.content.sha256, accepted.facts.format)
             try:
                 if existing is None:
@@ -150,7 +150,8 @@ class Writes:
         """
         existing = self._existing(image_id, precondition)
         _check_mark(existing.domain, user_metadata)
-        return self._overwrite(existing, self._accept(spooled), user_metadata, precondition)
+        known = self._catalog.by_sum(spooled.content.sha256)
+        return self._overwrite(existing, self._accept(spooled, known), user_metadata, precondition)
 
     def edit(
         self, image_id: int, patch: dict[str, Any], *, precondition: Precondition | None = None
@@ -237,15 +238,13 @@ class Writes:
         self._owing = self._owing or settled < len(debts) or len(debts) == DEBTS_AT_ONCE
         return settled
 
-    def _unnamed(self, domain: str, sha256: str) -> ImageRecord | None:
-        """The row that these bytes have already under the name made from their hash."""
-        known = self._catalog.by_sum(sha256)
-        return self._catalog.by_key(domain, _own_name(sha256, known.format)) if known else None
+    def _unnamed(self, domain: str, known: ImageRecord) -> ImageRecord | None:
+        """The row that the same bytes have already under the name made from their hash."""
+        return self._catalog.by_key(domain, _own_name(known.sha256, known.format))
 
-    def _accept(self, spooled: Spooled, truncated_too: bool = False) -> _Accepted:
-        """Check a body and make it durable. Bytes that are stored already were checked then."""
+    def _accept(self, spooled: Spooled, known: ImageRecord | None, truncated_too: bool = False) -> _Accepted:
+        """Check a body and make it durable; `known` has the same bytes, which were checked then."""
         sniff(spooled.head)
-        known = self._catalog.by_sum(spooled.content.sha256)
         if known and (truncated_too or not known.image_metadata.get("truncated")):
             facts, image_metadata = known.facts, known.image_metadata
         else:

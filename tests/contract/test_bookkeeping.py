@@ -88,8 +88,8 @@ def test_what_passes_a_quota_is_refused_and_what_frees_room_is_not(
         put(catalog, "kit", 101)
     with pytest.raises(InsufficientStorage):
         catalog.replace(tom.id, content(1001, "1"), FACTS, {})
-    assert not catalog.has_room("cats", 101)
-    assert catalog.has_room("cats", 100)
+    assert catalog.before_upload("cats", None, Content("", "", 101)) == (None, None, False)
+    assert catalog.before_upload("cats", None, Content("", "", 100)) == (None, None, True)
     put(catalog, "kit", 100)
     usage.set_quota("cats", Quota(max_images=1, max_bytes=1))
     catalog.replace(tom.id, content(899, "1"), FACTS, {})
