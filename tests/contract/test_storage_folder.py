@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from imagestore.errors import StorageUnavailable
+from imagestore import localdisk
+from imagestore.errors import OriginalDamaged, StorageUnavailable
 from imagestore.records import LocalFile
 from imagestore.storage import Storage, open_storage
+from imagestore.stores.folder import FolderStorage
+from imagestore.stores.verified import Verified
 from tests.originals import CONTENT, SHA256, STORED_AT, content_of, folder_storage, spooled
 from tests.servers import ROOT, wait_until
 
@@ -235,3 +238,66 @@ def test_full_disk_is_insufficient_storage_and_leaves_nothing_half_written(tmp_p
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (answer.stdout, answer.stderr) == ("[]\n", "")
+
+
+@pytest.fixture
+def hashed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are hashed, in a store whose clock runs ten seconds fast, so that no file is new."""
+    assert isinstance(storage, FolderStorage)
+    storage._verified = Verified(lambda: time.time_ns() + 10_000_000_000)
+    paths: list[Path] = []
+    hash_ = localdisk.sha256_of
+    monkeypatch.setattr(localdisk, "sha256_of", lambda path: paths.append(path) or hash_(path))
+    return paths
+
+
+def test_several_pictures_of_an_original_cost_one_reading_of_it(
+    storage: Storage, source: Path, root: Path, hashed: list[Path]
+) -> None:
+    storage.put(SHA256, source)
+
+    for _ in range(5):
+        with storage.fetch(SHA256):
+            pass
+
+    assert hashed == [root / STORED_AT]
+
+
+@pytest.mark.parametrize("how", ["written in place", "replaced"])
+def test_file_that_is_damaged_after_it_was_verified_is_noticed(
+    storage: Storage, source: Path, root: Path, hashed: list[Path], how: str
+) -> None:
+    storage.put(SHA256, source)
+    with storage.fetch(SHA256) as path:
+        before = path.stat()
+    damaged = CONTENT[:-1] + b"?"
+
+    if how == "replaced":
+        other = spooled(root, damaged)
+        other.replace(path)
+    else:
+        path.write_bytes(damaged)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert path.stat().st_size == before.st_size
+    with pytest.raises(OriginalDamaged), storage.fetch(SHA256):
+        pass
+    assert len(hashed) == 2
+
+
+def test_verified_file_is_read_again_after_a_minute_and_a_new_one_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "original"
+    file.write_bytes(CONTENT)
+    found = file.stat()
+    age_s = 0
+    verified = Verified(lambda: found.st_ctime_ns + age_s * 10**9)
+
+    verified.note(SHA256, found)
+    assert not verified.holds(SHA256, found)
+    age_s = 2
+    verified.note(SHA256, found)
+
+    age_s = 61
+    assert verified.holds(SHA256, found)
+    age_s = 62
+    assert not verified.holds(SHA256, found)
