@@ -5,7 +5,7 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelManagedConnection
 
 from imagestore.redisurl import SentinelURL, is_sentinel
 
@@ -81,8 +81,23 @@ def _master(url: str, options: dict[str, Any], *, sentinel_timeout_s: float) -> 
         **_login(address.username, address.password),
         **options,
     )
-    master: redis.Redis = sentinels.master_for(address.master)  # type: ignore[no-untyped-call]
+    master: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
+        address.master, connection_class=_Connection
+    )
     return master
+
+
+class _Connection(SentinelManagedConnection):
+    """Also leaves a master that was cut off from its replicas (`min-replicas-to-write`): the others may have
+    another one by now. redis-py does so for one that became a replica."""
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().read_response(*args, **options)
+        except redis.ResponseError as error:
+            if str(error).startswith("NOREPLICAS"):
+                self.disconnect()  # type: ignore[no-untyped-call]
+            raise
 
 
 def _login(username: str, password: str) -> dict[str, str]:

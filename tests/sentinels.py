@@ -57,6 +57,19 @@ class Watched:
         with redis.Redis(port=self.sentinels[0].port, password=SENTINEL_PASSWORD) as sentinel:
             sentinel.execute_command("SENTINEL", "FAILOVER", MASTER)
 
+    def part(self) -> None:
+        """Cut the first master off from all but its clients: replica and Sentinels go on without it."""
+        first, second = self.servers
+        with self.client(first) as client:
+            client.config_set("min-replicas-to-write", 1)
+        for sentinel in self.sentinels:
+            sentinel.kill()
+        with self.client(second) as client:
+            client.replicaof("NO", "ONE")
+        for sentinel in self.sentinels:
+            _configure(Path(sentinel.command[1]), sentinel.port, second.port)
+            sentinel.start()
+
     def _named(self, sentinel: Server) -> int:
         with redis.Redis(port=sentinel.port, password=SENTINEL_PASSWORD, socket_timeout=2) as client:
             return int(client.sentinel_get_master_addr_by_name(MASTER)[1])
@@ -86,11 +99,21 @@ def _sentinel(folder: Path, master_port: int) -> Iterator[Server]:
     folder.mkdir(parents=True)
     port = free_port()
     configuration = folder / "sentinel.conf"
+    _configure(configuration, port, master_port)
+    command = [program("redis-server"), str(configuration), "--sentinel"]
+    server = Server(command, port, folder / "sentinel.log").start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _configure(configuration: Path, port: int, master_port: int) -> None:
     configuration.write_text(
         f"""
 port {port}
 bind 127.0.0.1
-dir {folder}
+dir {configuration.parent}
 requirepass {SENTINEL_PASSWORD}
 sentinel sentinel-pass {SENTINEL_PASSWORD}
 sentinel monitor {MASTER} 127.0.0.1 {master_port} 2
@@ -99,12 +122,6 @@ sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}
 sentinel failover-timeout {MASTER} 3000
 """
     )
-    command = [program("redis-server"), str(configuration), "--sentinel"]
-    server = Server(command, port, folder / "sentinel.log").start()
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 def _knows_all(port: int) -> bool:

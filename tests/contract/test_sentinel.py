@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,24 @@ def test_writes_follow_when_the_old_master_lives_on_as_a_replica(watched: Watche
     # All workers of nginx by now, and not only the one that asked.
     time.sleep(1.1)
     assert all(hit(running) for _ in range(40))
+
+
+def test_a_master_that_is_cut_off_is_not_believed_and_left(watched: Watched, running: Front) -> None:
+    first, second = watched.servers
+    with running.raw as client:
+        client.execute_command("WAIT", "1", "5000")
+
+    watched.part()
+    newer = replace(RECORD, rev=RECORD.rev + 1)
+    wait_until(lambda: running.cache.publish(newer), what="writes of Python", timeout_s=FOLLOWS_S)
+
+    assert running.cache.record(RECORD.id) == newer
+    wait_until(lambda: hit(running), what="hits of nginx", timeout_s=FOLLOWS_S)
+    with watched.client(first) as old, watched.client(second) as new:
+        old.select(2)
+        new.select(2)
+        revs = [server.hget(f"record:{RECORD.id}", "rev") for server in (old, new)]
+    assert revs == [b"1", b"2"]
 
 
 def test_nobody_waits_longer_for_sentinels_than_for_redis(steady: Watched, tmp_path: Path) -> None:
