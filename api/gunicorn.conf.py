@@ -6,6 +6,7 @@ import uuid
 
 from gunicorn import util
 from gunicorn.glogging import Logger
+from gunicorn.http.unreader import SocketUnreader
 
 from api.errors import PROBLEMS
 from imagestore.logs import formatter
@@ -21,6 +22,10 @@ threads = int(os.environ.get("API_THREADS") or 16)
 
 # nginx in front keeps its connections open; ours must outlast its 60 s.
 keepalive = 75
+
+# A body is read as the spool asks for it: gunicorn 27 receives up to 1 MiB at once, and what was not
+# asked for yet it copies twice for each read (7.4 ms of processor time for 4.4 MB, with this 3.1).
+SocketUnreader.max_body_chunk = 256 * 1024
 
 # As nginx: a request line of 8 KiB, headers of 32 KiB in all.
 limit_request_line = 8190
