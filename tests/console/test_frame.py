@@ -1,5 +1,7 @@
 """Login, navigation, and what every page of the console has in common."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
@@ -35,6 +37,26 @@ def test_the_right_key_opens_the_console_until_logout(open_console: Open) -> Non
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("API key")).to_be_visible()
     assert page.evaluate("[sessionStorage.length, localStorage.length]") == [0, 0]
+
+
+def test_the_next_key_sees_nothing_of_the_last_one(
+    open_console: Open, stack: ImageStack, picture_files: Path
+) -> None:
+    secret = stack.writer.post("/keys", json={"name": "cats", "rights": "read", "domains": ["cats"]}).json()
+    file = picture_files / "seen.jpg"
+    file.write_bytes(photo(30, 20, seed=77))
+    page = open_console("#/upload?domain=frame", key="")
+    page.get_by_label("API key").fill(API_KEY)
+    page.keyboard.press("Enter")
+    page.get_by_label("Choose files").set_input_files(file)
+    expect(page.get_by_role("status")).to_have_text("1 done")
+
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("API key").fill(secret["key"])
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="Upload")).to_be_visible()
+    expect(page.get_by_text("seen.jpg")).to_have_count(0)
 
 
 def test_a_key_that_was_revoked_leads_to_the_login(open_console: Open) -> None:

@@ -107,6 +107,9 @@ def test_search_narrows_by_every_field(open_console: Open, stack: ImageStack) ->
     expect(names).to_have_text(["2026/dusk.jpg"])
     assert f"sum={dusk['md5sum']}" in page.url
 
+    page.get_by_role("link", name="Gallery", exact=True).click()
+    expect(page.get_by_label("Sum")).to_have_value("")
+
 
 def test_a_sum_that_is_none_is_a_sentence(open_console: Open) -> None:
     page = open_console(refused=(400,))

@@ -30,7 +30,7 @@ function Choice({ id, name, value, words, onChange }) {
 
 function Numeric({ id, name, value, min, max, step, onChange }) {
   const change = (event) => onChange(event.target.value);
-  return html`<span class="numeric">
+  return html`<span class=${`numeric ${value === "" ? "unset" : ""}`}>
     <input type="range" tabindex="-1" aria-hidden="true" min=${min} max=${max} step=${step} value=${value === "" ? min : value} onInput=${change} />
     <input id=${id} name=${name} type="number" inputmode="decimal" aria-describedby=${`${id}-means`} min=${min} max=${max} step=${step} value=${value}
       placeholder="default" onInput=${change} />

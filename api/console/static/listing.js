@@ -1,5 +1,6 @@
 // A list of pictures that grows by pages (keyset: each page says where the next one begins).
 import { askJson, follow } from "./api.js";
+import { watchSession } from "./session.js";
 
 const FIRST = "v1/images";
 const PAGE = 200;
@@ -61,3 +62,6 @@ export function listingOf(query) {
 export function forgetListing() {
   last = null;
 }
+
+// Another key may see other pictures.
+watchSession(forgetListing);

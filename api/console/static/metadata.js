@@ -1,6 +1,6 @@
 // The caller's own JSON of a picture: edited as text, sent as a merge patch (RFC 7396) of what changed.
 import { askJson } from "./api.js";
-import { html, useId, useState } from "./html.js";
+import { html, useEffect, useId, useRef, useState } from "./html.js";
 import { Notice, ProblemNotice } from "./ui.js";
 
 // The patch that makes `after` of `before`.
@@ -42,6 +42,13 @@ export function MetadataEditor({ image, etag, onSaved, onReload }) {
   const [isBusy, setBusy] = useState(false);
   const wrong = fault(text, image.user_metadata);
   const isChanged = text !== stored;
+
+  // Who has typed nothing sees what is stored; who has keeps his text.
+  const before = useRef(stored);
+  useEffect(() => {
+    if (text === before.current) setText(stored);
+    before.current = stored;
+  }, [stored]);
 
   function type(event) {
     setText(event.target.value);

@@ -22,6 +22,8 @@ export function navigate(target) {
 export function replaceQuery(query) {
   const { name, args } = parseHash(location.hash);
   history.replaceState(history.state, "", href(name, args, query));
+  // Which the browser does not tell by itself.
+  dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
 export function useRoute() {

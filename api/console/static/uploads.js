@@ -1,7 +1,7 @@
 // The uploads of this tab: a queue that goes on while other pages are shown.
 import { Problem, address } from "./api.js";
 import { forgetListing } from "./listing.js";
-import { key } from "./session.js";
+import { key, watchSession } from "./session.js";
 
 const AT_ONCE = 4;
 const TRIES = 4;
@@ -124,6 +124,9 @@ function tell() {
     for (const listener of listeners) listener();
   }, 50);
 }
+
+// Whoever logs in next has other uploads; what is being sent goes on.
+watchSession(() => keep(() => false));
 
 addEventListener("beforeunload", (event) => {
   if (uploads.some((each) => each.state === "sending" || each.state === "waiting")) event.preventDefault();

@@ -1,7 +1,7 @@
 // The pictures of the store: search, and a grid that holds 100,000 as well as ten.
 import { DomainInput, useDomains } from "../domains.js";
 import { Grid } from "../grid.js";
-import { html, useEffect, useLayoutEffect, useState } from "../html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { listingOf } from "../listing.js";
 import { href, replaceQuery } from "../router.js";
 import { Thumb } from "../thumb.js";
@@ -16,8 +16,10 @@ export default function Gallery({ query }) {
   const [typed, setTyped] = useState(() => only(query));
   const [wanted, setWanted] = useState(typed);
 
-  // The address may change by the history too.
+  // The address may change by a link or the history too.
+  const written = useRef(null);
   useEffect(() => {
+    if (JSON.stringify(only(query)) === written.current) return;
     setTyped(only(query));
     setWanted(only(query));
   }, [JSON.stringify(only(query))]);
@@ -25,6 +27,7 @@ export default function Gallery({ query }) {
   useEffect(() => {
     const timer = setTimeout(() => {
       setWanted(typed);
+      written.current = JSON.stringify(only(typed));
       replaceQuery(typed);
     }, TYPING_MS);
     return () => clearTimeout(timer);
