@@ -1,6 +1,7 @@
 """The wiring: settings, the image store, routes."""
 
 import contextlib
+import math
 import os
 import re
 import time
@@ -27,6 +28,7 @@ from imagestore import logs
 from imagestore.actor import Actor, act_as
 from imagestore.errors import NotFound
 from imagestore.metrics import count_request, request_begins, request_ends
+from imagestore.patience import wait_at_most
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 
@@ -70,6 +72,16 @@ class Counts:
         count_request(route=route, method=method, status=resp.status_code, seconds=seconds)
 
 
+class Patience:
+    """nginx says how much of a client's patience the wait in its own line has left (nginx/lua/line.lua)."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        try:
+            wait_at_most(float(req.get_header("X-Patience") or math.inf))
+        except ValueError:
+            wait_at_most(math.inf)
+
+
 class WholeBodies:
     """Every body is read to its end, also that of a request which was refused before.
 
@@ -89,7 +101,9 @@ class WholeBodies:
 def build(store: ImageStore) -> App:
     """The WSGI application around an open store."""
     cors = Cors(store.settings.upload_origins)
-    app: App = falcon.App(middleware=[Counts(), RequestIds(), WholeBodies(), cors, Access(store.keyring)])
+    app: App = falcon.App(
+        middleware=[Counts(), RequestIds(), Patience(), WholeBodies(), cors, Access(store.keyring)]
+    )
     app.req_options.strip_url_path_trailing_slash = False
     # One body part is the picture; the others are short words and one piece of JSON.
     app.req_options.media_handlers["multipart/form-data"] = falcon.media.MultipartFormHandler(

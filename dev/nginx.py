@@ -39,6 +39,7 @@ DEFAULTS: Mapping[str, str] = {
     "MORE_SERVERS": "/nonexistent/*.conf",
     "METRICS_FROM": "127.0.0.0/8",
     "RATE_PER_ADDRESS": "3000",
+    "RENDER_PLACES": "0",
     "TRUSTED_PROXIES": "",
     "CA_FILE": "/etc/ssl/certs/ca-certificates.crt",
 }
@@ -78,6 +79,7 @@ FROM_ENVIRONMENT = {
     "METRICS_FROM": (r"[0-9a-fA-F.:/, ]+", "addresses or networks"),
     "PICTURE_MEMORY": (r"[0-9]{1,6}[km]|0|off", "a size as 64m, or off"),
     "RATE_PER_ADDRESS": (r"[0-9]{1,6}", "requests a second, or 0 for no limit"),
+    "RENDER_PLACES": (r"[0-9]{1,4}", "an integer from 0 to 9999"),
     "TRUSTED_PROXIES": (r"[0-9a-fA-F.:/, ]*", "addresses or networks"),
 }
 """Values that are nginx' own business, as the environment has them: grammar, and what it says."""

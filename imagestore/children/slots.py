@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagestore.errors import Overloaded
+from imagestore.patience import deadline
 
 _RECHECK_S = 0.05
 """A slot whose holder was killed comes free without a word; waiters look again after so long."""
@@ -49,7 +50,7 @@ class Slots:
 
         Raises:
             Overloaded: `queue` threads of this process wait already, or no slot came free in
-                `timeout_s` seconds.
+                `timeout_s` seconds, or in the time that is left to who asks (`patience`).
         """
         slot = self._take()
         try:
@@ -72,18 +73,19 @@ class Slots:
                 raise Overloaded(f"{self._queue} pictures wait for a free processor already, try again soon")
             self._line.append(place)
         try:
-            return self._wait(place, time.monotonic() + self._timeout_s)
+            return self._wait(place, min(self._timeout_s, deadline() - time.monotonic()))
         finally:
             with self._lock:
                 self._line.remove(place)
                 if self._line:
                     self._line[0].set()
 
-    def _wait(self, place: threading.Event, deadline: float) -> int:
-        if place.wait(max(0, deadline - time.monotonic())):
+    def _wait(self, place: threading.Event, seconds: float) -> int:
+        until = time.monotonic() + seconds
+        if place.wait(max(0, until - time.monotonic())):
             bell = select.poll()
             bell.register(self._bell, select.POLLIN)
-            while (left := deadline - time.monotonic()) > 0:
+            while (left := until - time.monotonic()) > 0:
                 slot = self._try()
                 if slot is not None:
                     # What was read from the pipe may have told of two free slots; so below.
@@ -92,7 +94,7 @@ class Slots:
                 bell.poll(min(left, _RECHECK_S) * 1000)
                 self._hush()
             self._ring()
-        raise Overloaded(f"no processor came free within {self._timeout_s:g} s, try again soon")
+        raise Overloaded(f"no processor came free within {max(0, round(seconds, 1)):g} s, try again soon")
 
     def _try(self) -> int | None:
         for file in self._files:

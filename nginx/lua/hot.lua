@@ -7,6 +7,7 @@ local cache = require "cache"
 local conditions = require "conditions"
 local gate = require "gate"
 local ids = require "ids"
+local line = require "line"
 local memory = require "memory"
 local meter = require "meter"
 local original = require "original"
@@ -34,14 +35,15 @@ function hot.configure(values)
     settings = values
     short_lived = "public, max-age=" .. values.max_age_s .. ", must-revalidate"
     memory.configure()
+    line.configure(values.render_places)
     original.configure(values.originals)
     gate.configure(values.signing, values.variants)
     cache.configure(values.script, gate.own_spellings())
 end
 
-local function to_api()
+local function to_api(location)
     ngx.var.cache_state = "miss"
-    return ngx.exec("@api")
+    return ngx.exec(location or "@api")
 end
 
 -- `nil` for one header, a table for several.
@@ -146,12 +148,41 @@ local function answer(uri, wanted, identity, picture, flags, state, negotiated)
     return send_file(identity, flags, state, expires)
 end
 
-local function ask(uri, wanted, key, class, identity, picture)
+-- Whether the API may have to make a picture for it.
+local function is_rendition(uri, wanted)
+    return find(uri, "/image/read?", 1, true) and not (wanted and wanted.spelling == "")
+end
+
+-- `again` looks once more whether the picture is there now: it may have been waited for with others.
+local function to_api_in_turn(again)
+    local place, has_waited = line.enter()
+    if not place then
+        return ngx.exec("/_problem/overloaded")
+    end
+    if has_waited and again then
+        return again()
+    end
+    return to_api("@rendition")
+end
+
+local ask
+function ask(uri, wanted, key, class, identity, picture, has_waited)
     local known = picture and identity or ""
     local expected = not picture and identity or nil
     local found, fetched = cache.lookup(wanted, known, expected)
     if not found or not (fetched or found == known or find(found, "/original ", 65, true)) then
-        return to_api()
+        if has_waited then
+            return to_api("@rendition")
+        end
+        if not is_rendition(uri, wanted) then
+            return to_api()
+        end
+        return to_api_in_turn(function()
+            return ask(uri, wanted, key, class, identity, picture, true)
+        end)
+    end
+    if has_waited then
+        line.leave()
     end
     local flags = (wanted.kind == "sum" and BY_SUM or BY_NAME) + gate.epoch
     if gate.is_closed then
@@ -175,7 +206,7 @@ function hot.answer()
     local uri = ngx.var.request_uri
     local url = urls.of(uri)
     if url.is_odd then
-        return to_api()
+        return is_rendition(uri) and to_api_in_turn() or to_api()
     end
     local class = url.is_negotiable and accept_class() or nil
     local asked = urls.asked(url, uri, class)
@@ -194,7 +225,7 @@ function hot.answer()
     end
     local wanted = urls.wanted(asked, uri, class)
     if not wanted then
-        return to_api()
+        return is_rendition(uri) and to_api_in_turn() or to_api()
     end
     return ask(uri, wanted, key, class, identity, picture)
 end

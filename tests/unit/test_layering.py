@@ -23,6 +23,7 @@ WORDS = {
         "weburl",
         "grants",
         "actor",
+        "patience",
         "ledger",
         "permits",
         "guard",

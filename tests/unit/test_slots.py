@@ -1,5 +1,6 @@
 """Slots: how many renders run at once on one machine."""
 
+import contextvars
 import fcntl
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from imagestore.children.slots import Slots
 from imagestore.errors import Overloaded
+from imagestore.patience import wait_at_most
 from tests.servers import wait_until
 
 
@@ -94,6 +96,26 @@ def test_a_wait_that_is_too_long_is_refused(tmp_path: Path) -> None:
         pass
 
     assert 0.3 <= waited < 1
+
+
+def test_who_asks_may_have_less_patience_than_the_line(tmp_path: Path) -> None:
+    slots, other = Slots(tmp_path, 1, queue=5, timeout_s=20), Slots(tmp_path, 1, queue=5, timeout_s=20)
+
+    def ask() -> None:
+        wait_at_most(0.2)
+        with slots.turn():
+            pass
+
+    # In a context of its own, as each thread has one.
+    with other.turn():
+        started = time.monotonic()
+        with pytest.raises(Overloaded, match=r"within 0\.2 s"):
+            contextvars.copy_context().run(ask)
+        waited = time.monotonic() - started
+    with slots.turn():
+        pass
+
+    assert 0.2 <= waited < 2
 
 
 def test_waiters_of_one_process_go_first_come_first_served(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""The line before the API: how many pictures nginx lets it make at once, and what becomes of the others."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakeapi import Says
+from tests.front import PICTURE, PICTURE_ETAG, RECIPE, SHA, Front, front
+from tests.frontanswers import URL, assert_problem, from_api
+from tests.servers import wait_until
+
+PLACES = 2
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Front]:
+    """A front that asks the API for two pictures at once."""
+    with front(tmp_path, RENDER_PLACES=str(PLACES), RECORD_MEMORY_S="0") as running:
+        yield running
+
+
+def url(width: int) -> str:
+    """Of a picture that nobody has made."""
+    return f"/image/read?id=7&w={width}"
+
+
+def asked(running: Front, start: str = "/image/read") -> int:
+    return sum(each.path.startswith(start) for each in list(running.api.asked))
+
+
+def test_the_api_is_asked_for_a_few_at_once_and_for_all_in_the_end(narrow: Front) -> None:
+    gates = {width: threading.Event() for width in range(1, 9)}
+    for width, gate in gates.items():
+        narrow.api.answers[url(width)] = Says(wait=gate)
+
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(narrow.http.get, url(width)) for width in gates]
+        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        time.sleep(0.3)
+        most = asked(narrow)
+        others = narrow.http.get("/images/7"), narrow.http.get("/image/read?id=8"), narrow.http.get(URL)
+        for gate in gates.values():
+            gate.set()
+
+        assert all(from_api(each.result()) for each in answers)
+    assert most == PLACES
+    # Nothing that is no rendition waits behind one, and nothing that is there.
+    assert [each.status_code for each in others] == [200, 200, 200]
+    assert asked(narrow) == 8 + 1
+
+
+def test_who_has_waited_for_long_is_refused_by_nginx(narrow: Front) -> None:
+    go = threading.Event()
+    for width in (1, 2):
+        narrow.api.answers[url(width)] = Says(wait=go)
+
+    with ThreadPoolExecutor(4) as clients:
+        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
+        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        began = time.monotonic()
+        refused = [clients.submit(narrow.http.get, url(width)) for width in (3, 4)]
+        for each in refused:
+            assert_problem(each.result(), 503, "overloaded")
+        took = time.monotonic() - began
+        go.set()
+
+        assert all(from_api(each.result()) for each in held)
+    assert 2 < took < 4
+    assert asked(narrow) == PLACES
+    # Places and line are as before.
+    assert from_api(narrow.http.get(url(5)))
+
+
+def test_a_crowd_at_one_new_picture_is_one_question_or_two(narrow: Front) -> None:
+    go = threading.Event()
+    narrow.api.answers[url(77)] = Says(wait=go)
+
+    with ThreadPoolExecutor(40) as clients:
+        answers = [clients.submit(narrow.http.get, url(77)) for _ in range(40)]
+        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        time.sleep(0.5)
+        narrow.cache.keep(SHA, f"width=77@{RECIPE}", PICTURE_ETAG, PICTURE)
+        narrow.cache.teach("w=77", f"width=77@{RECIPE}", None, RECIPE)
+        go.set()
+        bodies = [each.result().content for each in answers]
+
+    assert asked(narrow) == PLACES
+    assert bodies.count(PICTURE.body) == 40 - PLACES
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_place_is_free_after_any_answer(narrow: Front, status: int) -> None:
+    narrow.api.answers[url(1)] = Says(status=status)
+    narrow.api.answers[url(2)] = Says(headers={"X-Accel-Redirect": "/_problem/signature-invalid"})
+
+    for _ in range(3):
+        assert narrow.http.get(url(1)).status_code == status
+        assert narrow.http.get(url(2)).status_code == 403
+
+    began = time.monotonic()
+    assert from_api(narrow.http.get(url(3)))
+    assert time.monotonic() - began < 1
+
+
+def test_a_place_is_free_when_its_client_is_gone_or_the_api(narrow: Front) -> None:
+    go = threading.Event()
+    narrow.api.answers[url(1)] = Says(wait=go)
+    for _ in range(3):
+        with pytest.raises(httpx.ReadTimeout):
+            narrow.http.get(url(1), timeout=0.2)
+    began = time.monotonic()
+    assert from_api(narrow.http.get(url(2)))
+    assert time.monotonic() - began < 1
+    go.set()
+
+    narrow.api.stop()
+    for _ in range(3):
+        assert_problem(narrow.http.get(url(3)), 503, "overloaded")
+    narrow.api.start()
+    assert from_api(narrow.http.get(url(4)))
+
+
+def test_the_api_is_told_how_much_patience_is_left_and_by_nobody_else(narrow: Front) -> None:
+    go = threading.Event()
+    for width in (1, 2):
+        narrow.api.answers[url(width)] = Says(wait=go)
+    with ThreadPoolExecutor(3) as clients:
+        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
+        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        late = clients.submit(narrow.http.get, url(3), headers={"X-Patience": "0"})
+        time.sleep(1)
+        go.set()
+        for each in (*held, late):
+            each.result()
+    narrow.http.get("/images/7", headers={"X-Patience": "0"})
+
+    said = [each.headers.get("x-patience") for each in narrow.api.asked]
+    assert [float(each or "nan") for each in said[:2]] == [4, 4]
+    assert 1.5 < float(said[2] or "nan") <= 3.1
+    assert said[3] is None
