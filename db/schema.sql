@@ -74,6 +74,7 @@ CREATE TABLE IF NOT EXISTS image_task (
     UNIQUE KEY batch_line (batch, line),
     KEY url_md5 (url_md5),
     KEY flag_problem (flag, problem, id),
+    KEY flag_id (flag, id),
     KEY flag_due (flag, kind, due_time),
     KEY flag_queued (flag, queued_time, host),
     KEY callback_due (callback_flag, callback_due),
@@ -174,4 +175,5 @@ INSERT IGNORE INTO schema_migration (name, applied) VALUES
     ('0005_image_task_key_id', UTC_TIMESTAMP()),
     ('0006_upkeep_note', UTC_TIMESTAMP()),
     ('0007_upload_token', UTC_TIMESTAMP()),
-    ('0008_image_task_request_id', UTC_TIMESTAMP());
+    ('0008_image_task_request_id', UTC_TIMESTAMP()),
+    ('0009_image_task_flag_id', UTC_TIMESTAMP());

@@ -167,6 +167,7 @@ class ImageTask(peewee.Model):
             (("batch", "line"), True),
             (("url_md5",), False),
             (("flag", "problem", "id"), False),
+            (("flag", "id"), False),
             (("flag", "kind", "due_time"), False),
             (("flag", "queued_time", "host"), False),
             (("callback_flag", "callback_due"), False),

@@ -1,9 +1,11 @@
 """What the task catalog promises, on SQLite and on a real MariaDB alike."""
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -284,3 +286,25 @@ def test_open_tasks_are_counted_with_the_longest_wait(tasks: TaskCatalog) -> Non
     counts = {one.kind: one.count for one in tasks.open_tasks()}
 
     assert counts == {"download": 2, "upload": 1}
+
+
+@pytest.mark.parametrize("flag", ["created", "failed", "succeed"])
+@pytest.mark.parametrize("newest", [False, True])
+def test_a_page_of_one_flag_is_read_in_order_and_sorted_by_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, flag: str, newest: bool
+) -> None:
+    path = tmp_path / "images.db"
+    with (
+        closing(Catalog(f"sqlite:///{path}")) as catalog,
+        closing(TaskCatalog(f"sqlite:///{path}")) as tasks,
+    ):
+        catalog.prepare()
+        caplog.set_level("DEBUG", logger="peewee")
+        caplog.clear()
+        tasks.page(flag=flag, problem=None, domains=(), after=1, limit=10, newest=newest)
+
+    ((sql, values),) = [record.msg for record in caplog.records if "SELECT" in str(record.msg)]
+    with closing(sqlite3.connect(path)) as database:
+        plan = "\n".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+    assert "(flag=? AND id" in plan
+    assert "TEMP B-TREE" not in plan
