@@ -141,7 +141,7 @@ local function answer(uri, wanted, identity, picture, flags, state, negotiated)
         end
     end
     -- Ranges of originals are nginx's business; a rendition is small enough to go out whole.
-    local is_range = ngx.var.http_range and find(identity, "/original ", 65, true)
+    local is_range = find(identity, "/original ", 65, true) and ngx.var.http_range
     if picture and not is_range then
         return send(uri, identity, picture, flags, state, negotiated, expires)
     end

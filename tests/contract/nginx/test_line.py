@@ -54,6 +54,21 @@ def test_the_api_is_asked_for_a_few_at_once_and_for_all_in_the_end(narrow: Front
     assert asked(narrow) == 8 + 1
 
 
+def test_by_default_there_are_eight_places_for_each_process_of_nginx(own: Front) -> None:
+    go = threading.Event()
+    own.api.answers = {url(width): Says(wait=go) for width in range(1, 21)}
+
+    with ThreadPoolExecutor(20) as clients:
+        answers = [clients.submit(own.http.get, each) for each in list(own.api.answers)]
+        wait_until(lambda: asked(own) == 16, what="all places are taken")
+        time.sleep(0.3)
+        most = asked(own)
+        go.set()
+
+        assert all(from_api(each.result()) for each in answers)
+    assert most == 16
+
+
 def test_who_has_waited_for_long_is_refused_by_nginx(narrow: Front) -> None:
     go = threading.Event()
     for width in (1, 2):
