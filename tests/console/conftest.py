@@ -5,7 +5,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.imagestack import API_KEY, ImageStack, image_stack
 from tests.servers import program
@@ -43,6 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStack]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, without a window."""
+    expect.set_options(timeout=ANSWER_MS)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program("chromium"), args=list(FLAGS))
         yield running

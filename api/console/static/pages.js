@@ -2,6 +2,7 @@
 // line here (docs/console.md). A page gets `args` and `query` of its route, `#/name/arg?key=value`.
 import Gallery from "./pages/gallery.js";
 import Picture from "./pages/picture.js";
+import Tasks from "./pages/tasks.js";
 import Upload from "./pages/upload.js";
 
 // `title` stands in the navigation; pages without one are reached from others. The first is the start page.
@@ -9,4 +10,5 @@ export const PAGES = {
   gallery: { title: "Gallery", component: Gallery },
   picture: { heading: "Picture", component: Picture },
   upload: { title: "Upload", component: Upload },
+  tasks: { title: "Tasks", component: Tasks },
 };

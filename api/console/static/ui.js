@@ -65,6 +65,21 @@ export function time(value) {
   return value ? new Date(typeof value === "number" ? value * 1000 : value).toLocaleString() : "";
 }
 
+// How long ago a time of the API was: "just now", "5 min ago"; a day and more ago the date.
+export function ago(value) {
+  const seconds = (Date.now() - new Date(value)) / 1000;
+  if (seconds < 10) return "just now";
+  if (seconds < 60) return `${Math.round(seconds)} s ago`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 86400 ? `${Math.round(seconds / 3600)} h ago` : new Date(value).toLocaleDateString();
+}
+
+// Seconds as people say them: "3 s", "12 min".
+export function duration(seconds) {
+  if (seconds < 1) return "under 1 s";
+  return seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
 // The API's details begin small and end without a stop.
 export function sentence(detail) {
   const text = detail.trim();
