@@ -5,10 +5,10 @@ import { useEffect, useState } from "./html.js";
 const TYPING_MS = 250;
 
 // What `image/read` gives of `image` for `wishes`: {source, width, height, size, type, time, cache, isBusy,
-// problem}; `time` in milliseconds.
-export function useLivePicture(image, wishes) {
+// problem}; `time` in milliseconds. Another `version` is another picture under the same wishes.
+export function useLivePicture(image, wishes, version = "") {
   const [shown, setShown] = useState({ source: "", problem: null, of: "" });
-  const wanted = JSON.stringify([image.id, image.sha256, wishes]);
+  const wanted = JSON.stringify([image.id, image.sha256, wishes, version]);
 
   useEffect(() => {
     const control = new AbortController();

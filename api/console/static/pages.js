@@ -4,6 +4,7 @@ import Gallery from "./pages/gallery.js";
 import Picture from "./pages/picture.js";
 import Tasks from "./pages/tasks.js";
 import Upload from "./pages/upload.js";
+import Watermarks from "./pages/watermarks.js";
 
 // `title` stands in the navigation; pages without one are reached from others. The first is the start page.
 export const PAGES = {
@@ -11,4 +12,5 @@ export const PAGES = {
   picture: { heading: "Picture", component: Picture },
   upload: { title: "Upload", component: Upload },
   tasks: { title: "Tasks", component: Tasks },
+  watermarks: { title: "Watermarks", component: Watermarks },
 };

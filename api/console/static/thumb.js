@@ -8,12 +8,12 @@ const TRIES = 4;
 // Domains whose pictures nobody sees without a signature; they are asked for with the key.
 const closed = new Set();
 
-export function thumbQuery(side) {
-  return { width: side, height: side, fit: "cover" };
+export function thumbQuery(side, fit = "cover") {
+  return { width: side, height: side, fit };
 }
 
 // `image` has id, domain and sha256. `side` in pixels of the result.
-export function Thumb({ image, side = 320 }) {
+export function Thumb({ image, side = 320, fit }) {
   const [shown, setShown] = useState({ source: "", problem: null });
   const [viaKey, setViaKey] = useState(closed.has(image.domain));
 
@@ -23,11 +23,11 @@ export function Thumb({ image, side = 320 }) {
     const begin = async () => {
       if (!viaKey) {
         // By its hash: such a URL never shows another picture, so that browsers may keep it.
-        setShown({ source: address("image/read", { sum: image.sha256, ...thumbQuery(side) }), problem: null });
+        setShown({ source: address("image/read", { sum: image.sha256, ...thumbQuery(side, fit) }), problem: null });
         return;
       }
       try {
-        url = URL.createObjectURL(await fetchThumb(image.id, side, control.signal));
+        url = URL.createObjectURL(await fetchThumb(image.id, thumbQuery(side, fit), control.signal));
         setShown({ source: url, problem: null });
       } catch (problem) {
         if (problem instanceof Problem) setShown({ source: "", problem });
@@ -49,10 +49,10 @@ export function Thumb({ image, side = 320 }) {
     onError=${() => setViaKey(true)} />`}</span>`;
 }
 
-async function fetchThumb(id, side, signal) {
+async function fetchThumb(id, wish, signal) {
   for (let tries = 1; ; tries += 1) {
     try {
-      const answer = await ask("image/read", { query: { id, ...thumbQuery(side) }, signal });
+      const answer = await ask("image/read", { query: { id, ...wish }, signal });
       return await answer.blob();
     } catch (problem) {
       if (!(problem instanceof Problem && problem.isPassing) || tries === TRIES) throw problem;
