@@ -67,15 +67,16 @@ class Plan:
     @property
     def spare(self) -> int:
         """By which whole number the file may be made smaller by means before the real resize."""
-        return max(1, int(self._times / ENOUGH_OF_MEANS))
+        return max(1, int(self.times / ENOUGH_OF_MEANS))
 
     @property
     def reduction(self) -> int:
         """How many times smaller a decoder of JPEG may load the file: 8, 4, 2 or 1."""
-        return next((times for times in (8, 4, 2) if self._times >= times * ENOUGH), 1)
+        return next((times for times in (8, 4, 2) if self.times >= times * ENOUGH), 1)
 
     @property
-    def _times(self) -> float:
+    def times(self) -> float:
+        """How many times larger than the result what is taken of the file is, on its lesser side."""
         there = rescale(self.take, self.stored, self.file)
         return min(there.width / self.resized.width, there.height / self.resized.height)
 

@@ -81,9 +81,10 @@ def make_all(
 
 
 def _groups(jobs: Sequence[Job], facts: Facts, max_held_pixels: int) -> Iterator[list[Job]]:
-    """Jobs that share a decode; within each the largest first, and those of one size side by side."""
+    """Jobs that share a decode, the one that needs the most pixels first: what may be left out of the file
+    for it may be left out for all. Those of one size are side by side."""
     stills, films = [], []
-    for job in sorted(jobs, key=lambda job: (job.spare, job.plan.resized, job.plan.take)):
+    for job in sorted(jobs, key=lambda job: (job.plan.times, job.plan.resized, job.plan.take)):
         smaller = max(job.spare, job.plan.reduction if facts.format == "jpeg" else 1)
         held = job.plan.file.pixels // smaller**2
         if job.output.animated:
