@@ -1,7 +1,6 @@
 """The wiring: settings, the image store, routes."""
 
 import contextlib
-import math
 import os
 import re
 import time
@@ -28,7 +27,7 @@ from imagestore import logs
 from imagestore.actor import Actor, act_as
 from imagestore.errors import NotFound
 from imagestore.metrics import count_request, request_begins, request_ends
-from imagestore.patience import wait_at_most
+from imagestore.patience import has_waited
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 
@@ -37,6 +36,9 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 """Of a request, by whoever gave it first; nginx.conf.template has the same grammar."""
+
+
+SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 
 
 class RequestIds:
@@ -73,13 +75,11 @@ class Counts:
 
 
 class Patience:
-    """nginx says how much of a client's patience the wait in its own line has left (nginx/lua/line.lua)."""
+    """nginx says how long a request has waited in its own line (nginx/lua/line.lua)."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        try:
-            wait_at_most(float(req.get_header("X-Patience") or math.inf))
-        except ValueError:
-            wait_at_most(math.inf)
+        said = req.get_header("X-Waited") or ""
+        has_waited(float(said) if SECONDS.fullmatch(said) else 0.0)
 
 
 class WholeBodies:

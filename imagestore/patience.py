@@ -1,18 +1,16 @@
-"""Until when who asks will wait for a processor: an entrance says it once, for its thread, and the line of
-renders takes it up."""
+"""How long who asks has waited already before this process heard of it: an entrance says it once, for its
+thread, and the line of renders takes it off the time that it gives."""
 
-import math
-import time
 from contextvars import ContextVar
 
-_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+_waited_s: ContextVar[float] = ContextVar("waited_s", default=0.0)
 
 
-def wait_at_most(seconds: float) -> None:
-    """From now on this thread waits no longer than that for a processor; `math.inf` is no bound."""
-    _deadline.set(time.monotonic() + seconds)
+def has_waited(seconds: float) -> None:
+    """What this thread works on from now on has waited for so long."""
+    _waited_s.set(seconds)
 
 
-def deadline() -> float:
-    """When patience ends, by `time.monotonic()`."""
-    return _deadline.get()
+def waited_s() -> float:
+    """Seconds, 0 or more."""
+    return _waited_s.get()

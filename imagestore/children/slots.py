@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagestore.errors import Overloaded
-from imagestore.patience import deadline
+from imagestore.patience import waited_s
 
 _RECHECK_S = 0.05
 """A slot whose holder was killed comes free without a word; waiters look again after so long."""
@@ -50,7 +50,7 @@ class Slots:
 
         Raises:
             Overloaded: `queue` threads of this process wait already, or no slot came free in
-                `timeout_s` seconds, or in the time that is left to who asks (`patience`).
+                `timeout_s` seconds, less what who asks has waited already (`patience`).
         """
         slot = self._take()
         try:
@@ -73,7 +73,7 @@ class Slots:
                 raise Overloaded(f"{self._queue} pictures wait for a free processor already, try again soon")
             self._line.append(place)
         try:
-            return self._wait(place, min(self._timeout_s, deadline() - time.monotonic()))
+            return self._wait(place, self._timeout_s - waited_s())
         finally:
             with self._lock:
                 self._line.remove(place)

@@ -16,7 +16,6 @@ local places = ngx.shared.places
 local PLACE_S = 60
 -- Of the 4 s that a client waits at most for a processor (RENDER_QUEUE_TIMEOUT_S): the rest it waits there.
 local PATIENCE_S = 2.5
-local WHOLE_PATIENCE_S = 4
 -- Enough that the API's processors have work while originals come from a store that is far away, and half
 -- of the threads that the API has (16 for each of as many processes as there are processors, up to four).
 local PLACES_OF_A_WORKER = 8
@@ -97,7 +96,7 @@ function line.enter()
     end
     local var = ngx.var
     var.place = place
-    var.patience = WHOLE_PATIENCE_S - (ngx.now() - began)
+    var.waited = has_waited and string.format("%.3f", math.max(0, ngx.now() - began)) or ""
     return place, has_waited
 end
 

@@ -140,21 +140,21 @@ def test_a_place_is_free_when_its_client_is_gone_or_the_api(narrow: Front) -> No
     assert from_api(narrow.http.get(url(4)))
 
 
-def test_the_api_is_told_how_much_patience_is_left_and_by_nobody_else(narrow: Front) -> None:
+def test_the_api_is_told_how_long_one_has_waited_and_by_nobody_else(narrow: Front) -> None:
     go = threading.Event()
     for width in (1, 2):
         narrow.api.answers[url(width)] = Says(wait=go)
     with ThreadPoolExecutor(3) as clients:
         held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
         wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
-        late = clients.submit(narrow.http.get, url(3), headers={"X-Patience": "0"})
+        late = clients.submit(narrow.http.get, url(3), headers={"X-Waited": "9"})
         time.sleep(1)
         go.set()
         for each in (*held, late):
             each.result()
-    narrow.http.get("/images/7", headers={"X-Patience": "0"})
+    narrow.http.get("/images/7", headers={"X-Waited": "9"})
 
-    said = [each.headers.get("x-patience") for each in narrow.api.asked]
-    assert [float(each or "nan") for each in said[:2]] == [4, 4]
-    assert 1.5 < float(said[2] or "nan") <= 3.1
+    said = [each.headers.get("x-waited") for each in narrow.api.asked]
+    assert said[:2] == [None, None]
+    assert 0.9 < float(said[2] or "nan") < 2.4
     assert said[3] is None
