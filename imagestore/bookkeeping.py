@@ -89,6 +89,12 @@ def room(database: Connection, quota: Quota, domain: str, size: int) -> bool:
     return not _full(quota).rows(database, domain=domain, images=1, bytes=size)
 
 
+def foresee(quota: Quota) -> None:
+    """Let the statements be there that an image more needs."""
+    _full(quota)
+    _charge(quota, True, True)
+
+
 def open_account(database: Connection, domain: str) -> None:
     """Make the domain's row of usage, if there is none."""
     DomainUsage.insert(domain=domain, images=0, bytes=0).on_conflict_ignore().execute(database)

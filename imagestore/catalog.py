@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from imagestore.bookkeeping import NoAccount, charge, enter, open_account, room
+from imagestore.bookkeeping import NoAccount, charge, enter, foresee, open_account, room
 from imagestore.database import Connection, Database
 from imagestore.errors import KeyConflict
 from imagestore.imagerows import (
@@ -33,7 +33,7 @@ from imagestore.ledger import UNLIMITED, Action, Quota
 from imagestore.migrations import MIGRATIONS, bring_up_to_date, still_to_apply
 from imagestore.models import CacheDebt, ImageInfo, create_tables, moment
 from imagestore.records import Content, Facts, ImageRecord
-from imagestore.statements import Selection
+from imagestore.statements import Selection, write_all
 
 SCHEMA = Path(__file__).resolve().parent.parent / "db" / "schema.sql"
 
@@ -100,6 +100,12 @@ class Catalog:
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
+
+    def write_statements(self) -> None:
+        """Make the text of every statement now, here and of the tasks, so that forks of this process need
+        not; nothing connects."""
+        foresee(self._quota)
+        self._database.describe(write_all)
 
     def after_fork(self) -> None:
         """Forget the parent's connections; to be called in the child before anything else."""

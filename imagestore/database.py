@@ -80,6 +80,10 @@ class Database:
                     return self._run(work, _transaction)
             return self._run(work, _transaction)
 
+    def describe(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which asks the database nothing but what kind it is; nothing connects."""
+        return work(self._pool)
+
     def load(self, script: str) -> None:
         """Run SQL statements, each of which ends with a semicolon at a line's end.
 

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ class Renderer:
     dead ones left there is removed. `engine` is a key of ENGINES. `max_tasks` as MAX_TASKS.
     `start_method` is "forkserver", or "fork" in a process that lives for one job and
     is a fork of one that called `import_engines`: that spares the start of a server.
-    Nothing is started before the first task. All methods may be called from any thread; make it after
-    any fork.
+    Nothing is started before the first task, and till then a fork may inherit it. All methods may be
+    called from any thread.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Renderer:
         start_method: StartMethod = "forkserver",
     ) -> None:
         self._limits = limits
-        self._orders = Orders(engines[engine], limits, encoding, scratch.absolute(), os.getpid())
+        self._orders = Orders(engines[engine], limits, encoding, scratch.absolute(), asker=0)
         self._max_tasks = max_tasks
         self._start_method = start_method
         self._slots = Slots(slots, processes, queue=queue, timeout_s=queue_timeout_s)
@@ -281,8 +282,9 @@ class Renderer:
             if self._closed:
                 raise Overloaded("the server is shutting down")
             if self._decoders is None:
+                # Whoever asks first is the one that the decoders live for: a fork may have inherited this.
                 self._decoders = Decoders(
-                    self._orders,
+                    replace(self._orders, asker=os.getpid()),
                     max_tasks=self._max_tasks,
                     environment=_ENVIRONMENT,
                     start_method=self._start_method,

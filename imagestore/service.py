@@ -64,17 +64,20 @@ class ImageStore:
 
     @classmethod
     def open(cls, settings: Settings, *, for_one_job: bool = False) -> "ImageStore":
-        """Connect everything; call it after any fork.
+        """Wire everything; call it after any fork.
 
-        `for_one_job`: this process lives for one job, and is a fork of one that called
-        `prepare_for_jobs`; its decoders are forks of itself then.
+        `for_one_job`: it is meant for forks of this process, which called `prepare_for_jobs` or is a fork
+        of one that did. Nothing connects before it is used, so that each fork uses and closes what it
+        inherits; its decoders are forks of the fork then.
 
         Raises:
             ValueError: a URL of the settings cannot be used; the message names the variable.
             RuntimeError: the engines are not safe to use on this machine.
         """
         store = cls._made_of(_Adapters.open(settings, for_one_job=for_one_job), settings, for_one_job)
-        if not for_one_job:
+        if for_one_job:
+            store._adapters.catalog.write_statements()
+        else:
             threading.Thread(target=store._pay_debts, name="debts", daemon=True).start()
         return store
 

@@ -50,16 +50,26 @@ def given_columns(*columns: Any) -> dict[Any, Any]:
     return {column: given(column.name, column) for column in columns}
 
 
+_all: list["Statement"] = []
+
+
+def write_all(database: Connection) -> None:
+    """Make the texts of all statements for this kind of database now, so that forks have them."""
+    for statement in _all:
+        statement.write(database)
+
+
 class Statement:
     """An insert, an update or a delete with `given` values; safe for threads and for forks."""
 
     def __init__(self, query: Any) -> None:
         self._query = query
         self._texts: dict[type, tuple[str, list[Any]]] = {}
+        _all.append(self)
 
     def run(self, database: Connection, **values: Any) -> Any:
         """Run it with a value for each name; gives the cursor."""
-        text, parameters = self._texts.get(type(database)) or self._write(database)
+        text, parameters = self._texts.get(type(database)) or self.write(database)
         filled = [one.of(values) if isinstance(one, _Place) else one for one in parameters]
         return database.execute_sql(text, filled)
 
@@ -71,7 +81,8 @@ class Statement:
         """Run an update or a delete; gives how many rows it met."""
         return int(database.rows_affected(self.run(database, **values)))
 
-    def _write(self, database: Connection) -> tuple[str, list[Any]]:
+    def write(self, database: Connection) -> tuple[str, list[Any]]:
+        """Make its text, with its parameters; nothing connects."""
         # Of threads that do it at once each makes the same.
         made: tuple[str, list[Any]] = database.get_sql_context().sql(self._query).query()
         self._texts[type(database)] = made

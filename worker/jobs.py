@@ -1,7 +1,7 @@
 """The jobs: each takes a number and makes one call of the service.
 
-A job runs in a fork of its worker (RQ's work-horse), which opens an image store of its own, since
-connections and decoders must not be shared with the parent.
+A job runs in a fork of its worker (RQ's work-horse). It inherits an image store that has not connected to
+anything yet, and uses it up: connections and decoders must not be shared with the parent.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _open: Callable[[], ImageStore] | None = None
 
 
 def equip(open_store: Callable[[], ImageStore]) -> None:
-    """Tell this process how each of its jobs opens its image store."""
+    """Tell this process how each of its jobs gets its image store."""
     global _open
     _open = open_store
 

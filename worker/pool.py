@@ -107,7 +107,8 @@ class Pool:
 def work(settings: Settings, queue_names: tuple[str, ...]) -> None:
     """Be one RQ worker until SIGTERM; the job that runs is finished first."""
     count_jobs_together()
-    jobs.equip(lambda: ImageStore.open(settings, for_one_job=True))
+    store = ImageStore.open(settings, for_one_job=True)
+    jobs.equip(lambda: store)
     connection = open_patient_redis(settings.queue_url)
     queues = [Queue(name, connection=connection, serializer=JSONSerializer) for name in queue_names]
     # A name of its own at each start: after a kill -9 Redis still knows the old one for a while,
