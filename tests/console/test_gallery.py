@@ -111,6 +111,21 @@ def test_search_narrows_by_every_field(open_console: Open, stack: ImageStack) ->
     expect(page.get_by_label("Sum")).to_have_value("")
 
 
+def test_a_search_that_was_left_does_not_reach_into_the_next_page(
+    open_console: Open, stack: ImageStack
+) -> None:
+    page = open_console()
+    page.get_by_label("Domain").fill("finds")
+
+    # The pause after typing ends while the browser is on its way.
+    wait = "const end = performance.now() + 500; while (performance.now() < end);"
+    page.evaluate(f"() => {{ location.hash = '#/upload'; {wait} }}")
+    page.get_by_role("heading", name="Upload").wait_for()
+    page.wait_for_timeout(500)
+
+    assert page.url == f"{stack.address}/console/#/upload"
+
+
 def test_a_sum_that_is_none_is_a_sentence(open_console: Open) -> None:
     page = open_console(refused=(400,))
 

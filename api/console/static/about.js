@@ -10,14 +10,21 @@ export function About({ image }) {
     ["Number", image.id],
     ["Domain", image.domain],
     ["Name (dkey)", image.dkey],
-    ["Format", `${image.format.toUpperCase()}${read.frames > 1 ? `, ${number(read.frames)} frames` : ""}${read.truncated ? ", cut short" : ""}`],
+    [
+      "Format",
+      `${image.format.toUpperCase()}${read.frames > 1 ? `, ${number(read.frames)} frames` : ""}${read.truncated ? ", cut short" : ""}`,
+    ],
     ["Size", `${number(image.width)} × ${number(image.height)} pixels, ${bytes(image.size)}`],
     ["Stored", time(image.create_time)],
     ["Changed", image.rev > 1 ? `${time(image.update_time)} (revision ${image.rev})` : "never"],
     ["md5", image.md5sum],
     ["sha256", image.sha256],
-    ...Object.entries(read).filter(([name, value]) => !["frames", "truncated"].includes(name) && JSON.stringify(value) !== "{}").map(([name, value]) =>
-      [name.replaceAll("_", " "), typeof value === "object" ? JSON.stringify(value) : String(value)]),
+    ...Object.entries(read)
+      .filter(([name, value]) => !["frames", "truncated"].includes(name) && JSON.stringify(value) !== "{}")
+      .map(([name, value]) => [
+        name.replaceAll("_", " "),
+        typeof value === "object" ? JSON.stringify(value) : String(value),
+      ]),
   ];
   return html`<section aria-labelledby="about"><h2 id="about">About</h2>
     <dl class="about">${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
@@ -34,7 +41,12 @@ export function Links({ image }) {
   ];
   const urls = useSigned(links.map(([, url]) => url));
   return html`<section aria-labelledby="links"><h2 id="links">Links</h2>
-    <ul class="plain links">${links.map(([name], index) => [name, urls[index]]).map(([name, url]) => html`<li key=${name}>
-      <a href=${url} target="_blank" rel="noreferrer">${name}</a><code title=${url}>${url}</code><${CopyButton} text=${url} /></li>`)}</ul>
+    <ul class="plain links">${links
+      .map(([name], index) => [name, urls[index]])
+      .map(
+        ([name, url]) => html`<li key=${name}>
+      <a href=${url} target="_blank" rel="noreferrer">${name}</a><code
+        title=${url}>${url}</code><${CopyButton} text=${url} /></li>`,
+      )}</ul>
   </section>`;
 }

@@ -35,7 +35,10 @@ export class Problem extends Error {
   }
 
   static unreachable() {
-    return new Problem({ title: "The server does not answer", detail: "The connection failed; is the server running?" });
+    return new Problem({
+      title: "The server does not answer",
+      detail: "The connection failed; is the server running?",
+    });
   }
 
   // Whether the same request may succeed a little later.
@@ -46,7 +49,10 @@ export class Problem extends Error {
 
 // The answer to a request with the key of the session. `path` as `v1/images/7`; `json` becomes the body.
 // Throws a Problem, or an AbortError if `signal` ended it.
-export async function ask(path, { method = "GET", query, json, body, headers = {}, signal, cache, as = key() } = {}) {
+export async function ask(
+  path,
+  { method = "GET", query, json, body, headers = {}, signal, cache, as = key() } = {},
+) {
   const sent = new Headers(headers);
   if (as) sent.set("Authorization", `Bearer ${as}`);
   if (json !== undefined) {

@@ -37,10 +37,16 @@ function Frame() {
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header class="top">
-      <a class="brand" href=${href(START)} aria-label="Image store: start page"><img src="logo.svg" alt="" width="28" height="28" /><span>Image store</span></a>
+      <a class="brand" href=${href(START)} aria-label="Image store: start page"><img src="logo.svg" alt=""
+        width="28" height="28" /><span>Image store</span></a>
       <nav aria-label="Pages">
-        ${Object.entries(PAGES).filter(([, each]) => each.title).map(([each, { title }]) =>
-          html`<a key=${each} href=${href(each)} aria-current=${each === name ? "page" : null}>${title}</a>`)}
+        ${Object.entries(PAGES)
+          .filter(([, each]) => each.title)
+          .map(
+            ([each, { title }]) =>
+              html`<a key=${each} href=${href(each)}
+                aria-current=${each === name ? "page" : null}>${title}</a>`,
+          )}
       </nav>
       <div class="session">
         <${ThemeSwitch} />
@@ -48,9 +54,12 @@ function Frame() {
       </div>
     </header>
     <main id="main" ref=${main} tabindex="-1">
-      ${page
-        ? html`<${page.component} key=${name} args=${route.args} query=${route.query} />`
-        : html`<h1>Not found</h1><p>There is no page “${name}”. <a href=${href(START)}>To the ${PAGES[START].title.toLowerCase()}</a></p>`}
+      ${
+        page
+          ? html`<${page.component} key=${name} args=${route.args} query=${route.query} />`
+          : html`<h1>Not found</h1>
+              <p>There is no page “${name}”. <a href=${href(START)}>To the start page</a></p>`
+      }
     </main>`;
 }
 

@@ -16,5 +16,7 @@ export function useDomains() {
 export function DomainInput({ domains, ...input }) {
   return html`<input list="known-domains" autocapitalize="none" autocomplete="off" spellcheck=${false}
       pattern="[a-z0-9][a-z0-9._\\-]{0,15}" title="1 to 16 of a-z 0-9 . _ -" ...${input} />
-    <datalist id="known-domains">${domains.map(({ domain }) => html`<option key=${domain} value=${domain} />`)}</datalist>`;
+    <datalist id="known-domains">
+      ${domains.map(({ domain }) => html`<option key=${domain} value=${domain} />`)}
+    </datalist>`;
 }

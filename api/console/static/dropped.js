@@ -9,7 +9,9 @@ export async function droppedFiles(transfer) {
   // (a picture out of a program) has no entry.
   const items = [...transfer.items].filter((item) => item.kind === "file");
   const dropped = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
-  const found = await Promise.all(dropped.filter(Boolean).map((each) => (each instanceof File ? chosenFiles([each]) : walk(each, ""))));
+  const found = await Promise.all(
+    dropped.filter(Boolean).map((each) => (each instanceof File ? chosenFiles([each]) : walk(each, ""))),
+  );
   return visible(found.flat());
 }
 

@@ -73,7 +73,14 @@ export function Grid({ items, draw, target, label, cell = 168, start = 0, onActi
 
   function onKeyDown(event) {
     const page = columns * Math.max(1, Math.floor((innerHeight - step / 2) / step));
-    const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, PageDown: page, PageUp: -page };
+    const moves = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: columns,
+      ArrowUp: -columns,
+      PageDown: page,
+      PageUp: -page,
+    };
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key in moves) move(active + moves[event.key]);
     else if (event.key === "Home") move(0);
@@ -88,13 +95,27 @@ export function Grid({ items, draw, target, label, cell = 168, start = 0, onActi
   if (active < items.length && (active < begin || active >= end)) drawn.push(active);
   const height = Math.max(0, Math.ceil(items.length / (columns || 1)) * step - GAP);
 
-  return html`<ul class="grid-cells" ref=${list} aria-label=${label} onKeyDown=${onKeyDown} style=${{ height: `${height}px` }}>
-    ${columns > 0 && drawn.map((index) => html`<li key=${items[index].id} aria-setsize=${items.length} aria-posinset=${index + 1}
-      style=${{ width: `${side}px`, height: `${side + CAPTION}px`,
-        transform: `translate(${(index % columns) * (side + GAP)}px, ${Math.floor(index / columns) * step}px)` }}>
+  return html`<ul class="grid-cells" ref=${list} aria-label=${label} onKeyDown=${onKeyDown}
+    style=${{ height: `${height}px` }}>
+    ${
+      columns > 0 &&
+      drawn.map(
+        (index) => html`<li key=${items[index].id} aria-setsize=${items.length} aria-posinset=${index + 1}
+      style=${{
+        width: `${side}px`,
+        height: `${side + CAPTION}px`,
+        transform: `translate(${(index % columns) * (side + GAP)}px, ${Math.floor(index / columns) * step}px)`,
+      }}>
       <a href=${target(items[index])} tabindex=${index === active ? 0 : -1}
-        onFocus=${() => { if (index !== active) { setActive(index); onActive?.(index); } }}>${draw(items[index], side)}</a>
-    </li>`)}
+        onFocus=${() => {
+          if (index !== active) {
+            setActive(index);
+            onActive?.(index);
+          }
+        }}>${draw(items[index], side)}</a>
+    </li>`,
+      )
+    }
   </ul>`;
 }
 

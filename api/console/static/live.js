@@ -12,14 +12,17 @@ export function useLivePicture(image, wishes, version = "") {
 
   useEffect(() => {
     const control = new AbortController();
-    const timer = setTimeout(async () => {
-      try {
-        const next = await fetchPicture(image, wishes, control.signal);
-        setShown({ ...next, problem: null, of: wanted });
-      } catch (problem) {
-        if (problem instanceof Problem) setShown((known) => ({ ...known, problem, of: wanted }));
-      }
-    }, shown.source ? TYPING_MS : 0);
+    const timer = setTimeout(
+      async () => {
+        try {
+          const next = await fetchPicture(image, wishes, control.signal);
+          setShown({ ...next, problem: null, of: wanted });
+        } catch (problem) {
+          if (problem instanceof Problem) setShown((known) => ({ ...known, problem, of: wanted }));
+        }
+      },
+      shown.source ? TYPING_MS : 0,
+    );
     return () => {
       clearTimeout(timer);
       control.abort();

@@ -30,7 +30,8 @@ export function Login() {
       <${ProblemNotice} problem=${problem} />
       <form onSubmit=${submit}>
         <label>API key
-          <input name="key" type="password" required autofocus autocomplete="current-password" spellcheck=${false}
+          <input name="key" type="password" required autofocus autocomplete="current-password"
+            spellcheck=${false}
             aria-describedby="key-hint" aria-invalid=${problem?.title === "This key is wrong" ? "true" : null} />
         </label>
         <small id="key-hint">The first start of the server made one and said where it is. It stays in this tab

@@ -71,23 +71,37 @@ export function MetadataEditor({ image, etag, onSaved, onReload }) {
       setSaved(true);
       onSaved();
     } catch (error) {
-      setProblem(error.status === 412
-        ? { title: "Somebody changed this picture meanwhile", detail: "Your text is still here. Load what is stored now, and save again" }
-        : error);
+      setProblem(
+        error.status === 412
+          ? {
+              title: "Somebody changed this picture meanwhile",
+              detail: "Your text is still here. Load what is stored now, and save again",
+            }
+          : error,
+      );
     }
     setBusy(false);
   }
 
   return html`<form class="metadata" onSubmit=${save}>
     <label for=${id}><h2>Metadata</h2></label>
-    <textarea id=${id} rows=${Math.min(16, Math.max(5, text.split("\n").length + 1))} spellcheck=${false} value=${text} onInput=${type}
+    <textarea id=${id} rows=${Math.min(16, Math.max(5, text.split("\n").length + 1))} spellcheck=${false}
+      value=${text} onInput=${type}
       aria-invalid=${wrong ? "true" : null} aria-describedby=${`${id}-fault`}></textarea>
-    <small id=${`${id}-fault`} class=${wrong ? "bad" : ""} aria-live="polite">${wrong || "Your own JSON object, up to 64 KiB."}</small>
+    <small id=${`${id}-fault`} class=${wrong ? "bad" : ""}
+      aria-live="polite">${wrong || "Your own JSON object, up to 64 KiB."}</small>
     <${ProblemNotice} problem=${problem} />
     ${isSaved && html`<${Notice}>Saved.<//>`}
     <div class="buttons">
-      <button class="small" disabled=${Boolean(wrong) || !isChanged || isBusy} aria-busy=${isBusy ? "true" : null}>Save metadata</button>
-      ${isChanged && html`<button type="button" class="small outline secondary" onClick=${() => { setText(stored); setProblem(null); }}>Undo</button>`}
+      <button class="small" disabled=${Boolean(wrong) || !isChanged || isBusy}
+        aria-busy=${isBusy ? "true" : null}>Save metadata</button>
+      ${
+        isChanged &&
+        html`<button type="button" class="small outline secondary" onClick=${() => {
+          setText(stored);
+          setProblem(null);
+        }}>Undo</button>`
+      }
       ${problem && html`<button type="button" class="small outline secondary" onClick=${onReload}>Load what is stored</button>`}
     </div>
   </form>`;
@@ -100,5 +114,10 @@ function isObject(value) {
 // A null that is stored already is left alone.
 function addsNull(before, after) {
   if (after === null) return before !== null;
-  return isObject(after) && Object.entries(after).some(([name, value]) => addsNull(isObject(before) ? before[name] : undefined, value));
+  return (
+    isObject(after) &&
+    Object.entries(after).some(([name, value]) =>
+      addsNull(isObject(before) ? before[name] : undefined, value),
+    )
+  );
 }

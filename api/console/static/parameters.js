@@ -6,8 +6,13 @@ let known = null;
 // Each: {name, description, schema}; without other names for one, and without what is not of the picture.
 export function renditionParameters() {
   known ??= askJson("openapi.json").then((document) =>
-    document.paths["/image/read"].get.parameters.filter((each) => each.name && each.in === "query" && !each["x-short-for"]));
-  known.catch(() => { known = null; });
+    document.paths["/image/read"].get.parameters.filter(
+      (each) => each.name && each.in === "query" && !each["x-short-for"],
+    ),
+  );
+  known.catch(() => {
+    known = null;
+  });
   return known;
 }
 

@@ -46,8 +46,10 @@ export function Playground({ image, wishes, onWishes }) {
         <button type="button" class="small outline secondary" onClick=${reset}>Original</button></div>
       <${ProblemNotice} problem=${problem} />
       <div class="control-list">
-      ${parameters.map((each) => html`<${Control} key=${each.name} parameter=${each} value=${values[each.name] ?? ""}
-        suggestions=${each.name === "watermark" ? marks : []} onChange=${(value) => change(each.name, value)} />`)}
+      ${parameters.map(
+        (each) => html`<${Control} key=${each.name} parameter=${each} value=${values[each.name] ?? ""}
+        suggestions=${each.name === "watermark" ? marks : []} onChange=${(value) => change(each.name, value)} />`,
+      )}
       </div>
     </form>
   </section>`;
@@ -55,7 +57,8 @@ export function Playground({ image, wishes, onWishes }) {
 
 function Stage({ image, picture }) {
   const cannotShow = picture.source && !picture.width;
-  return html`<div class=${`canvas ${picture.isBusy ? "busy" : ""}`} aria-busy=${picture.isBusy ? "true" : null}>
+  return html`<div class=${`canvas ${picture.isBusy ? "busy" : ""}`}
+    aria-busy=${picture.isBusy ? "true" : null}>
     ${picture.source && !cannotShow && html`<img src=${picture.source} alt=${`${image.dkey}, as the controls say`} />`}
     ${cannotShow && html`<p>This browser shows no ${picture.type}; choose a format such as webp.</p>`}
   </div>`;
@@ -64,10 +67,12 @@ function Stage({ image, picture }) {
 function Facts({ picture }) {
   if (!picture.source) return null;
   const caches = { miss: "made just now", redis: "from Redis", memory: "from memory" };
+  const from = caches[picture.cache] ?? picture.cache;
+  const kind = picture.type.replace("image/", "").toUpperCase();
   return html`<p class="facts" role="status">
     ${picture.width > 0 && html`<span><b>${picture.width}×${picture.height}</b> pixels</span>`}
-    <span><b data-bytes=${picture.size}>${bytes(picture.size)}</b> ${picture.type.replace("image/", "").toUpperCase()}</span>
-    <span><b>${Math.round(picture.time)}</b> ms${picture.cache && html` <small>(${caches[picture.cache] ?? picture.cache})</small>`}</span>
+    <span><b data-bytes=${picture.size}>${bytes(picture.size)}</b> ${kind}</span>
+    <span><b>${Math.round(picture.time)}</b> ms${from && html` <small>(${from})</small>`}</span>
   </p>`;
 }
 

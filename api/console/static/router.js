@@ -18,10 +18,11 @@ export function navigate(target) {
   location.hash = target;
 }
 
-// The same page under another query, without a step in the history.
-export function replaceQuery(query) {
+// The page `of` under another query, without a step in the history; nothing if another one is there already.
+export function replaceQuery(of, query) {
   const { name, args } = parseHash(location.hash);
-  history.replaceState(history.state, "", href(name, args, query));
+  if (name !== of && name !== "") return;
+  history.replaceState(history.state, "", href(of, args, query));
   // Which the browser does not tell by itself.
   dispatchEvent(new HashChangeEvent("hashchange"));
 }

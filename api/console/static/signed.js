@@ -16,7 +16,8 @@ export function useSigned(urls) {
     const timer = setTimeout(async () => {
       // A null is a URL that this key gets no signature for.
       const found = await sign(urls, control.signal).catch(() => []);
-      if (!control.signal.aborted) setSigned(Object.fromEntries(urls.map((url, index) => [url, found[index] ?? url])));
+      if (!control.signal.aborted)
+        setSigned(Object.fromEntries(urls.map((url, index) => [url, found[index] ?? url])));
     }, TYPING_MS);
     return () => {
       clearTimeout(timer);

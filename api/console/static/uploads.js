@@ -24,7 +24,16 @@ export function watchUploads(listener) {
 export function addUploads(files, { domain, prefix, overwrite }) {
   for (const { file, path } of files) {
     lastId += 1;
-    uploads.push({ id: lastId, file, domain, dkey: prefix + path, overwrite, state: "waiting", sent: 0, tries: 0 });
+    uploads.push({
+      id: lastId,
+      file,
+      domain,
+      dkey: prefix + path,
+      overwrite,
+      state: "waiting",
+      sent: 0,
+      tries: 0,
+    });
   }
   pump();
 }
@@ -90,7 +99,12 @@ function send(upload) {
 function settle(upload, request) {
   const said = parse(request.responseText);
   if (request.status === 200 || request.status === 201) {
-    Object.assign(upload, { state: "done", sent: upload.file.size, image: said, isNew: request.status === 201 });
+    Object.assign(upload, {
+      state: "done",
+      sent: upload.file.size,
+      image: said,
+      isNew: request.status === 201,
+    });
     forgetListing();
     return;
   }

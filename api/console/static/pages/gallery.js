@@ -28,7 +28,7 @@ export default function Gallery({ query }) {
     const timer = setTimeout(() => {
       setWanted(typed);
       written.current = JSON.stringify(only(typed));
-      replaceQuery(typed);
+      replaceQuery("gallery", typed);
     }, TYPING_MS);
     return () => clearTimeout(timer);
   }, [typed]);
@@ -53,8 +53,10 @@ function Search({ typed, onType, onSubmit }) {
     <label>Domain<${DomainInput} domains=${domains} placeholder="all" ...${input("domain")} /></label>
     <label>Name begins with<input type="search" ...${input("prefix")} disabled=${!typed.domain}
       placeholder=${typed.domain ? "2026/holiday/" : "choose a domain first"} autocapitalize="none" spellcheck=${false} /></label>
-    <label>Sum<input type="search" ...${input("sum")} placeholder="md5 or sha256" autocapitalize="none" spellcheck=${false} /></label>
-    <label>Metadata<input type="search" ...${input("metadata")} placeholder="artist:Ada, or any word" title="name:value at the top level, or a word anywhere" autocapitalize="none" spellcheck=${false} /></label>
+    <label>Sum<input type="search" ...${input("sum")} placeholder="md5 or sha256" autocapitalize="none"
+      spellcheck=${false} /></label>
+    <label>Metadata<input type="search" ...${input("metadata")} placeholder="artist:Ada, or any word"
+      title="name:value at the top level, or a word anywhere" autocapitalize="none" spellcheck=${false} /></label>
   </form></search>`;
 }
 
@@ -88,13 +90,17 @@ function Results({ query }) {
   }, [end, items.length, isBusy]);
 
   if (isWhole && !items.length) {
-    return html`<p class="empty">No picture is like that. <a href=${href("upload", [], { domain: query.domain })}>Upload some</a></p>`;
+    const upload = href("upload", [], { domain: query.domain });
+    return html`<p class="empty">No picture is like that. <a href=${upload}>Upload some</a></p>`;
   }
   const count = `${number(items.length)}${isWhole ? "" : "+"} ${items.length === 1 ? "picture" : "pictures"}`;
   return html`<p class="muted count">${isBusy && !items.length ? "Searching" : count}
       <span class="hint"> · arrow keys move, Enter opens</span></p>
-    <${Grid} items=${items} label="Pictures" target=${(image) => href("picture", [image.id])} start=${listing.active}
-      onActive=${(index) => { listing.active = index; }}
+    <${Grid} items=${items} label="Pictures" target=${(image) => href("picture", [image.id])}
+      start=${listing.active}
+      onActive=${(index) => {
+        listing.active = index;
+      }}
       onShown=${setEnd}
       draw=${(image) => html`<${Cell} image=${image} />`} />
     <${ProblemNotice} problem=${problem} onRetry=${more} />

@@ -37,13 +37,16 @@ export default function Picture({ args: [id], query }) {
   };
   return html`
     <div class="spread">
-      <h1 class="title"><a href=${href("gallery", [], { domain: image.domain })}>${image.domain}</a><span>/</span>${image.dkey}</h1>
+      <h1 class="title">
+        <a href=${href("gallery", [], { domain: image.domain })}>${image.domain}</a><span>/</span>${image.dkey}
+      </h1>
       <${Actions} image=${image} etag=${etag} onReplaced=${changed} />
     </div>
     <${ProblemNotice} problem=${problem} onRetry=${load} />
-    <${Playground} key=${image.id} image=${image} wishes=${query} onWishes=${replaceQuery} />
+    <${Playground} key=${image.id} image=${image} wishes=${query} onWishes=${(wishes) => replaceQuery("picture", wishes)} />
     <div class="columns">
-      <div><${Links} image=${image} /><${MetadataEditor} key=${image.id} image=${image} etag=${etag} onSaved=${changed} onReload=${load} /></div>
+      <div><${Links} image=${image} /><${MetadataEditor} key=${image.id} image=${image} etag=${etag}
+        onSaved=${changed} onReload=${load} /></div>
       <${About} image=${image} />
     </div>`;
 }
@@ -87,12 +90,18 @@ function Actions({ image, etag, onReplaced }) {
   }
 
   return html`<div class="buttons">
-      <label class="file small" aria-busy=${state.isBusy ? "true" : null}>Replace<input type="file" accept="image/*" disabled=${state.isBusy} onChange=${replace} /></label>
-      <button type="button" class="small outline danger-outline" disabled=${state.isBusy} onClick=${() => setAsking(true)}>Delete</button>
+      <label class="file small" aria-busy=${state.isBusy ? "true" : null}>Replace<input type="file"
+        accept="image/*" disabled=${state.isBusy} onChange=${replace} /></label>
+      <button type="button" class="small outline danger-outline" disabled=${state.isBusy}
+        onClick=${() => setAsking(true)}>Delete</button>
     </div>
     ${(state.problem || state.told) && html`<div class="wide"><${ProblemNotice} problem=${state.problem} />${state.told && html`<${Notice}>${state.told}<//>`}</div>`}
-    ${isAsking && html`<${Confirm} title="Delete this picture?" yes="Delete" onAnswer=${answer}>
+    ${
+      isAsking &&
+      html`<${Confirm} title="Delete this picture?" yes="Delete" onAnswer=${answer}>
       <p><b>${image.domain}/${image.dkey}</b> will answer 404 at once, everywhere. This cannot be undone.</p>
-      <label><input type="checkbox" ref=${purge} /> Remove the stored bytes at once, too (needs the right <i>admin</i>)</label>
-    <//>`}`;
+      <label><input type="checkbox"
+        ref=${purge} /> Remove the stored bytes at once, too (needs the right <i>admin</i>)</label>
+    <//>`
+    }`;
 }

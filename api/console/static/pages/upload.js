@@ -4,7 +4,15 @@ import { chosenFiles, droppedFiles } from "../dropped.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { href } from "../router.js";
 import { bytes, number, sentence } from "../ui.js";
-import { addUploads, cancelWaiting, clearDone, retry, retryFailed, uploads, watchUploads } from "../uploads.js";
+import {
+  addUploads,
+  cancelWaiting,
+  clearDone,
+  retry,
+  retryFailed,
+  uploads,
+  watchUploads,
+} from "../uploads.js";
 
 const ROWS = 100;
 const ORDER = ["failed", "sending", "waiting", "done"];
@@ -13,7 +21,11 @@ export default function Upload({ query }) {
   const [, redraw] = useState(0);
   useEffect(() => watchUploads(() => redraw((count) => count + 1)), []);
   const domains = useDomains();
-  const [target, setTarget] = useState({ domain: query.domain ?? "default", prefix: query.prefix ?? "", overwrite: false });
+  const [target, setTarget] = useState({
+    domain: query.domain ?? "default",
+    prefix: query.prefix ?? "",
+    overwrite: false,
+  });
   const form = useRef();
 
   function add(files) {
@@ -24,7 +36,8 @@ export default function Upload({ query }) {
     <form ref=${form} class="toolbar" onSubmit=${(event) => event.preventDefault()}>
       <label>Domain<${DomainInput} domains=${domains} required value=${target.domain}
         onInput=${(event) => setTarget({ ...target, domain: event.target.value.trim() })} /></label>
-      <label>Put before each name<input placeholder="2026/holiday/" value=${target.prefix} maxlength="200" autocapitalize="none" spellcheck=${false}
+      <label>Put before each name<input placeholder="2026/holiday/" value=${target.prefix} maxlength="200"
+        autocapitalize="none" spellcheck=${false}
         onInput=${(event) => setTarget({ ...target, prefix: event.target.value })} /></label>
       <label class="check"><input type="checkbox" checked=${target.overwrite}
         onChange=${(event) => setTarget({ ...target, overwrite: event.target.checked })} />Replace pictures of the same name</label>
@@ -46,23 +59,32 @@ function DropZone({ onFiles }) {
     event.target.value = "";
   };
   return html`<div class=${`drop ${isOver ? "over" : ""}`} onDrop=${drop}
-      onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}>
+      onDragOver=${(event) => {
+        event.preventDefault();
+        setOver(true);
+      }} onDragLeave=${() => setOver(false)}>
     <p><strong>Drop pictures or folders here</strong></p>
     <p class="chosers">
-      <label class="file">Choose files<input type="file" multiple accept="image/*" onChange=${choose} /></label>
-      <label class="file plain">Choose a folder<input type="file" webkitdirectory onChange=${choose} /></label>
+      <label class="file">Choose files<input type="file" multiple accept="image/*"
+        onChange=${choose} /></label>
+      <label class="file plain">Choose a folder<input type="file" webkitdirectory
+        onChange=${choose} /></label>
     </p>
     <small class="muted">JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF, BMP. Uploads go on while you look at other pages.</small>
   </div>`;
 }
 
 function Queue() {
-  const counts = Object.fromEntries(ORDER.map((state) => [state, uploads.filter((each) => each.state === state).length]));
+  const counts = Object.fromEntries(
+    ORDER.map((state) => [state, uploads.filter((each) => each.state === state).length]),
+  );
   const size = uploads.reduce((sum, each) => sum + each.file.size, 0) || 1;
   const sent = uploads.reduce((sum, each) => sum + (each.state === "failed" ? each.file.size : each.sent), 0);
   const isBusy = counts.sending + counts.waiting > 0;
   const rows = [...uploads].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state)).slice(0, ROWS);
-  const told = ORDER.filter((state) => counts[state]).map((state) => `${number(counts[state])} ${state}`).join(", ");
+  const told = ORDER.filter((state) => counts[state])
+    .map((state) => `${number(counts[state])} ${state}`)
+    .join(", ");
 
   return html`<section aria-labelledby="queue">
     <div class="spread">
