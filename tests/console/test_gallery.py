@@ -74,9 +74,15 @@ def test_arrow_keys_move_and_the_way_back_leads_to_the_same_place(open_console: 
     for key, name in steps:
         page.keyboard.press(key)
         page.wait_for_function(f"() => {focused} === '{name}'")
+    # Faster than any keyboard: six columns, and each key is heard.
+    keys = (
+        "for (let n = 0; n < 4; n++) document.activeElement.dispatchEvent(new KeyboardEvent('keydown', down))"
+    )
+    page.evaluate(f"() => {{ const down = {{key: 'ArrowDown', bubbles: true}}; {keys} }}")
+    page.wait_for_function(f"() => {focused} === 'picture-0030'")
     for _ in range(4):
         page.keyboard.press("PageDown")
-    page.wait_for_function(f"() => Number({focused}.slice(-4)) > 40")
+    page.wait_for_function(f"() => Number({focused}.slice(-4)) > 60")
     name = page.evaluate(focused)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)

@@ -13,6 +13,8 @@ export function Grid({ items, draw, target, label, cell = 168, start = 0, onActi
   const [shape, setShape] = useState({ columns: 0, side: cell });
   const [rows, setRows] = useState({ first: 0, last: 0 });
   const [active, setActive] = useState(start);
+  // Keys may come faster than the cells are drawn, and each goes on from the last one.
+  const newest = useRef(start);
   const { columns, side } = shape;
   const step = side + CAPTION + GAP;
 
@@ -66,7 +68,8 @@ export function Grid({ items, draw, target, label, cell = 168, start = 0, onActi
   function move(index) {
     const to = Math.min(items.length - 1, Math.max(0, index));
     reveal(list.current, Math.floor(to / columns) * step, step);
-    wantsFocus.current = to !== active;
+    wantsFocus.current ||= to !== newest.current;
+    newest.current = to;
     setActive(to);
     onActive?.(to);
   }
@@ -82,7 +85,7 @@ export function Grid({ items, draw, target, label, cell = 168, start = 0, onActi
       PageUp: -page,
     };
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.key in moves) move(active + moves[event.key]);
+    if (event.key in moves) move(newest.current + moves[event.key]);
     else if (event.key === "Home") move(0);
     else if (event.key === "End") move(items.length - 1);
     else return;
@@ -109,6 +112,7 @@ export function Grid({ items, draw, target, label, cell = 168, start = 0, onActi
       <a href=${target(items[index])} tabindex=${index === active ? 0 : -1}
         onFocus=${() => {
           if (index !== active) {
+            newest.current = index;
             setActive(index);
             onActive?.(index);
           }
