@@ -73,6 +73,10 @@ def test_a_mark_is_uploaded_tried_and_given_defaults(
 def test_a_refused_default_says_why(open_console: Open, stack: ImageStack) -> None:
     stack.upload(encode(plain(RED, 20, 20), "png").data, "watermark", "other")
     page = open_console("#/watermarks/other", refused=(400,), viewport={"width": 375, "height": 667})
+    expect(page.locator(".mark .canvas img")).to_be_visible()
+    below = [page.locator(f".mark {each}").bounding_box() for each in (".canvas", ".side", ".tryon")]
+    tops = [box["y"] for box in below if box]
+    assert tops == sorted(tops)
 
     page.get_by_label("Opacity").fill("7")
 

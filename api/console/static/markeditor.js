@@ -29,12 +29,12 @@ export function MarkEditor({ mark, onChanged }) {
     <div class="preview">
       ${picture && html`<${Preview} picture=${picture} query=${query} version=${`${mark.rev} ${settled}`} />`}
     </div>
-    <${TryOn} chosen=${picture} onChoose=${setPicture} />
     <div class="side">
       <h2 class="title">${mark.dkey}</h2>
       <${Defaults} mark=${mark} values=${values} parameters=${parameters} onChange=${setValues} onSaved=${onChanged} />
       <${Actions} mark=${mark} onChanged=${onChanged} />
     </div>
+    <${TryOn} chosen=${picture} onChoose=${setPicture} />
   </section>`;
 }
 
