@@ -178,7 +178,7 @@ class Catalog:
         Prefix and order are those of the UTF-8 bytes, which is also the order of code points. The
         next page starts after the last dkey seen.
         """
-        where, order = of_domain(domain, prefix, after)
+        where, order = of_domain(domain, prefix, after, is_sqlite=self._database.is_sqlite)
         return self._rows(where, order=order, limit=limit)
 
     def search(self, search: ImageSearch, *, limit: int, rows: int = SEARCHED_ROWS) -> ImagePage:

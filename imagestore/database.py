@@ -25,6 +25,16 @@ STATEMENT_TIMEOUT_S = 3600
 """For a statement that rewrites a table: an hour is a few hundred million rows."""
 
 
+def at(column: Any, value: str, *, is_sqlite: bool) -> Any:
+    """Where `column` has that value, for a page that begins within an index that has more columns.
+
+    MariaDB 10.11 prefers an equality to the range behind it, and goes through all rows of a domain from
+    the first one on (177,000 entries for a page of 100 in the middle of 200,000, 2026-11). It sees that
+    two bounds are one point; SQLite does not.
+    """
+    return column == value if is_sqlite else (column >= value) & (column <= value)
+
+
 class Database:
     """A pool of connections to one database.
 

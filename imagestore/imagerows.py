@@ -6,7 +6,7 @@ from typing import Any
 
 from peewee import fn
 
-from imagestore.database import Connection
+from imagestore.database import Connection, at
 from imagestore.errors import ImageNotFound, PreconditionFailed
 from imagestore.imagesearch import ImagePage, ImageSearch, MetadataWish
 from imagestore.models import CacheDebt, ImageInfo, moment
@@ -104,7 +104,7 @@ def found(database: Connection, search: ImageSearch, *, limit: int, rows: int) -
     With metadata at most `rows` rows are read, from where the search begins; there may be more behind them.
     """
     if search.digest is None:
-        where, key, order = _range(search)
+        where, key, order = _range(search, is_sqlite=not database.for_update)
     else:
         where, key, order = _with_sum(search, search.digest)
     wish, last = search.metadata, None
@@ -124,17 +124,17 @@ def found(database: Connection, search: ImageSearch, *, limit: int, rows: int) -
     return ImagePage(fitting, None if last is None else str(last))
 
 
-def of_domain(domain: str, prefix: str, after: str | None) -> tuple[Any, tuple[Any, ...]]:
+def of_domain(domain: str, prefix: str, after: str | None, *, is_sqlite: bool) -> tuple[Any, tuple[Any, ...]]:
     """The rows of a domain whose dkey starts with `prefix` and comes after `after`, and their order."""
-    where = _dkeys(ImageInfo.domain == domain, prefix, after)
+    where = _dkeys(at(ImageInfo.domain, domain, is_sqlite=is_sqlite), prefix, after)
     return where, (ImageInfo.domain, ImageInfo.dkey)
 
 
-def _range(search: ImageSearch) -> tuple[Any, Any, tuple[Any, ...]]:
+def _range(search: ImageSearch, *, is_sqlite: bool) -> tuple[Any, Any, tuple[Any, ...]]:
     """The condition, the column by which pages are cut, and the order: a range of one index, in its order."""
     if search.domain is None:
         return ImageInfo.id > int(search.after or 0), ImageInfo.id, (ImageInfo.id,)
-    where, order = of_domain(search.domain, search.prefix, search.after)
+    where, order = of_domain(search.domain, search.prefix, search.after, is_sqlite=is_sqlite)
     return where, ImageInfo.dkey, order
 
 

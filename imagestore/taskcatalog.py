@@ -13,7 +13,7 @@ from typing import Any
 
 import peewee
 
-from imagestore.database import Connection, Database
+from imagestore.database import Connection, Database, at
 from imagestore.errors import KeyConflict, TaskNotFound
 from imagestore.models import ImageTask, moment
 from imagestore.taskcallbacks import CallbackStates
@@ -155,10 +155,12 @@ class TaskCatalog(TaskTable):
     ) -> list[TaskRecord]:
         """Up to `limit` tasks behind the one with the id `after`, in the order of ids, or the `newest` first;
         no `domains` are all."""
-        where = chosen(flag, problem, domains)
+        where = chosen(None, problem, domains)
+        if flag is not None:
+            where &= at(ImageTask.flag, flag, is_sqlite=self._database.is_sqlite)
         if after is not None:
             where &= ImageTask.id < after if newest else ImageTask.id > after
-        return self._records(where, limit=limit, newest=newest)
+        return self._records(where, limit=limit, newest=newest, of_one=ImageTask.flag if flag else None)
 
     def counts(self, domains: Collection[str]) -> list[tuple[str, str | None, int]]:
         """Flag, problem (of tasks that ended) and number of tasks, for each pair that there is."""

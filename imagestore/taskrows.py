@@ -50,9 +50,14 @@ class TaskTable:
         query = ImageTask.update(**changes).where(where)
         return int(self._database.write(lambda database: query.execute(database)))
 
-    def _records(self, where: Any, *, limit: int, newest: bool = False) -> list[TaskRecord]:
-        order = ImageTask.id.desc() if newest else ImageTask.id
-        query = ImageTask.select().where(where).order_by(order).limit(limit).dicts()
+    def _records(
+        self, where: Any, *, limit: int, newest: bool = False, of_one: Any = None
+    ) -> list[TaskRecord]:
+        """`of_one` is a column that has one value in all of them: the first of an index in whose order
+        they are then read."""
+        columns = (ImageTask.id,) if of_one is None else (of_one, ImageTask.id)
+        order = [column.desc() if newest else column for column in columns]
+        query = ImageTask.select().where(where).order_by(*order).limit(limit).dicts()
         return [record_of(row) for row in self._all(query)]
 
     def _all(self, query: Any) -> list[Any]:
