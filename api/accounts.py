@@ -48,7 +48,7 @@ class Audit:
         parameters = _parameters(req, "domain", "image_id", "key_id", "before", "limit")
         limit = page_limit(parameters.get("limit"))
         numbers = {
-            name: check_id(parameters[name]) if name in parameters else None
+            name: check_id(parameters[name], name) if name in parameters else None
             for name in ("before", "image_id")
         }
         # One more than asked for tells whether there is a next page.

@@ -14,7 +14,7 @@ from api.read import send_record
 from api.responses import send_image, send_json
 from api.signatures import admit, as_if_there
 from api.write import UploadImage, send_stored, wants_purge
-from imagestore.errors import InvalidParameter, InvalidRequest
+from imagestore.errors import InvalidRequest
 from imagestore.imagesearch import ImageSearch, MetadataWish
 from imagestore.names import check_dkey, check_domain, check_id, check_prefix, check_sum
 from imagestore.query import parse_query
@@ -96,12 +96,7 @@ def check_after(after: str, domain: str | None) -> None:
     if domain is not None:
         check_dkey(after)
         return
-    try:
-        check_id(after)
-    except InvalidParameter as error:
-        raise InvalidParameter(
-            "after", f"after is {after[:40]!r}, expected an id when no domain is given"
-        ) from error
+    check_id(after, "after")
 
 
 def _search(parameters: Mapping[str, str]) -> ImageSearch:

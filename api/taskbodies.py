@@ -9,7 +9,13 @@ import falcon
 
 from api import members
 from api.bodies import media_type_of
-from imagestore.errors import InvalidParameter, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from imagestore.errors import (
+    InvalidParameter,
+    InvalidRequest,
+    InvalidURL,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 from imagestore.grants import Grant
 from imagestore.names import DEFAULT_DOMAIN, check_dkey, check_domain
 from imagestore.records import Source
@@ -46,7 +52,10 @@ def parse_download(value: Any) -> NewTask:
         raise InvalidRequest('a download is a JSON object such as {"url": "https://..."}')
     for name in value.keys() - FIELDS:
         raise InvalidRequest(f"member {name[:40]!r} is unknown, expected some of {', '.join(sorted(FIELDS))}")
-    url = WebURL.parse(_text(value, "url") or "")
+    given = _text(value, "url")
+    if given is None:
+        raise InvalidURL("url is missing, expected http://host/... or https://host/...")
+    url = WebURL.parse(given)
     callback, page_url = _text(value, "callback"), _text(value, "page_url")
     domain, dkey = _text(value, "domain"), _text(value, "dkey")
     if page_url is not None and (len(page_url) > MAX_CHARACTERS or not page_url.isprintable()):

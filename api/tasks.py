@@ -16,7 +16,7 @@ from api.paging import page_limit
 from api.responses import STREAM_CHUNK_BYTES, send_accepted, send_json
 from api.taskbodies import Line, batch_of, parse_download, read_lines, read_object
 from api.write import send_stored
-from imagestore.errors import ImagestoreError, InvalidParameter, InvalidRequest
+from imagestore.errors import ImagestoreError, InvalidKey, InvalidParameter, InvalidRequest, TaskConflict
 from imagestore.grants import Grant
 from imagestore.names import check_domain, check_id
 from imagestore.query import parse_query
@@ -78,7 +78,7 @@ class Tasks(_Resource):
             flag=_flag(parameters),
             problem=parameters.get("reason"),
             domains=_domains(caller(req), parameters),
-            after=check_id(parameters["after"]) if "after" in parameters else None,
+            after=check_id(parameters["after"], "after") if "after" in parameters else None,
             limit=limit + 1,
             newest=order == "newest",
         )
@@ -123,7 +123,7 @@ class Tasks(_Resource):
                 answer.accept(taken.line, taken.id, taken.url)
             else:
                 detail = f"task {taken.id} came with this line and Idempotency-Key, for another URL"
-                answer.reject(taken.line, "idempotency-key-reused", detail)
+                answer.reject(taken.line, TaskConflict.name, detail)
 
 
 class Task(_Resource):
@@ -176,7 +176,9 @@ class Pregenerate(_Resource):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         parameters = _parameters(req, "domain")
-        domain = check_domain(parameters.get("domain", ""))
+        if "domain" not in parameters:
+            raise InvalidKey("domain is missing, expected the one whose presets are to be rendered")
+        domain = check_domain(parameters["domain"])
         caller(req).require_domain(domain)
         if not self._store.settings.presets.parameters:
             raise InvalidRequest("there are no presets to render; the setting PRESETS names them")

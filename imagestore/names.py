@@ -91,12 +91,14 @@ def check_sum(digest: str) -> str:
     return digest
 
 
-def check_id(text: str) -> int:
-    """An image's or a task's decimal number, 1 or more, at most 18 digits.
+def check_id(text: str, parameter: str = "id") -> int:
+    """The decimal number of an image, a task, a key or an entry, 1 or more, at most 18 digits.
+
+    `parameter` is the name under which the client gave it.
 
     Raises:
         InvalidParameter: anything else, also `+5`, `1_0`, `01`, ` 7` and digits outside ASCII.
     """
     if not _ID.fullmatch(text):
-        raise InvalidParameter("id", f"id is {text[:40]!r}, expected a decimal number from 1")
+        raise InvalidParameter(parameter, f"{parameter} is {text[:40]!r}, expected a decimal number from 1")
     return int(text)

@@ -62,7 +62,9 @@ class WebURL:
             raise InvalidURL("the URL has spaces around it, expected none")
         parts = _PARTS.fullmatch(text)
         if parts is None:
-            raise InvalidURL("the URL is not absolute, expected http://host/... or https://host/...")
+            raise InvalidURL(
+                "the URL is not one of http or https, expected http://host/... or https://host/..."
+            )
         scheme, authority, path, query = parts.groups()
         host, port = _split_authority(authority)
         path = quote(path or "/", safe=_PATH_SAFE)
@@ -86,7 +88,7 @@ class WebURL:
         try:
             return WebURL.parse(urljoin(str(self), reference))
         except ValueError as error:
-            raise InvalidURL("the URL is not absolute, expected http://host/...") from error
+            raise InvalidURL("the URL is not one of http or https, expected http://host/...") from error
 
     @property
     def authority(self) -> str:

@@ -64,6 +64,21 @@ def test_download_that_cannot_be_understood(tasks: TaskStack, body: Any, status:
     assert_problem(tasks.http.post("/image/download", json=body), status, name)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [({}, "url is missing"), ({"url": "ftp://example.org/"}, "the URL is not one of http or https")],
+)
+def test_download_without_a_usable_url_is_told_what_is_wrong(tasks: TaskStack, body: Any, words: str) -> None:
+    assert tasks.http.post("/image/download", json=body).json()["detail"].startswith(words)
+
+
+def test_pregeneration_without_a_domain_is_told_that_it_is_missing(tasks: TaskStack) -> None:
+    answer = tasks.http.post("/images/pregenerate")
+
+    assert_problem(answer, 400, "invalid-key")
+    assert answer.json()["detail"].startswith("domain is missing")
+
+
 def test_batch_takes_good_lines_and_reports_bad_ones_by_number(tasks: TaskStack) -> None:
     good = {"url": "http://example.org/good.png", "domain": "batch"}
 
@@ -112,7 +127,7 @@ def test_idempotency_key_with_another_batch_is_noticed(tasks: TaskStack) -> None
         tasks, [{"url": "http://example.org/2"}, {"url": "http://example.org/3"}], **header
     ).json()
 
-    assert [(one["line"], one["problem"]) for one in other["rejected"]] == [(1, "idempotency-key-reused")]
+    assert [(one["line"], one["problem"]) for one in other["rejected"]] == [(1, "task-conflict")]
     assert [one["line"] for one in other["tasks"]] == [2]
 
 
@@ -146,7 +161,10 @@ def test_pages_of_tasks_follow_each_other(tasks: TaskStack, order: str) -> None:
     "query", ["flag=open", "limit=0", "limit=1001", "after=x", "domain=A", "order=up", "size=1"]
 )
 def test_lists_that_cannot_be_understood(tasks: TaskStack, query: str) -> None:
-    assert tasks.http.get(f"/tasks?{query}").status_code == 400
+    answer = tasks.http.get(f"/tasks?{query}")
+
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.json()["detail"]
 
 
 def test_task_that_waits_can_be_withdrawn(tasks: TaskStack) -> None:
