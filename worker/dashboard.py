@@ -44,6 +44,7 @@ def build(redis_url: str, login: str) -> Flask:
 
     Raises:
         ValueError: the login has no user or no password.
+        RuntimeError: RQ would unpickle jobs.
     """
     user, _, password = login.partition(":")
     if not user or not password:
@@ -52,7 +53,13 @@ def build(redis_url: str, login: str) -> Flask:
     # RQ's default unpickles what is in Redis, which runs code (promises §19), and rq-dashboard 0.9
     # hands its own choice on only in some of its views; so there is no other to fall back to.
     config.serializer = serializers.JSONSerializer
-    vars(serializers)["DefaultSerializer"] = serializers.JSONSerializer
+    # RQ 3.0 falls back to the second of its two names.
+    for fallback in ("DefaultSerializer", "PickleSerializer"):
+        vars(serializers)[fallback] = serializers.JSONSerializer
+    if serializers.resolve_serializer() is not serializers.JSONSerializer:
+        raise RuntimeError(
+            "this version of RQ has another way to unpickle jobs; the dashboard does not start"
+        )
     # It shows the address in each page, and knows no user's name and no login of Sentinels; so it gets a name
     # to show, and one client for all its requests.
     app.config["RQ_DASHBOARD_REDIS_URL"] = ["redis"]

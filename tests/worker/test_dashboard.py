@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 from redis import Redis
-from rq import Queue
+from rq import Queue, Worker
 from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
@@ -71,6 +71,23 @@ def test_page_of_a_job_reads_json(client: FlaskClient, failed: Job) -> None:
 
     assert page.status_code == 200
     assert "17" in json.loads(facts.text)["description"]
+
+
+def test_page_of_workers_shows_what_a_busy_one_works_on(
+    client: FlaskClient, redis_url: str, failed: Job
+) -> None:
+    with Redis.from_url(redis_url) as connection:
+        queue = Queue("downloads", connection=connection, serializer=JSONSerializer)
+        worker = Worker([queue], connection=connection, serializer=JSONSerializer)
+        worker.register_birth()
+        worker.prepare_execution(failed)
+
+        answer = client.get("/rq/0/data/workers.json", headers=LOGIN)
+
+    assert answer.status_code == 200
+    (shown,) = json.loads(answer.text)["workers"]
+    assert shown["current_job"]["job_id"] == failed.id
+    assert "17" in shown["current_job"]["call_string"]
 
 
 def test_get_requeues_nothing(client: FlaskClient, failed: Job) -> None:
