@@ -136,11 +136,16 @@ class Journal:
 
     def flush(self) -> None:
         """Write what is noted to the disk."""
-        self._database.execute("COMMIT")
+        self._commit()
         self._database.execute("BEGIN EXCLUSIVE")
         self._unwritten = 0
 
     def close(self) -> None:
         """Write and let go of the file."""
-        self._database.execute("COMMIT")
+        self._commit()
         self._database.close()
+
+    def _commit(self) -> None:
+        # Ctrl-C may have come between the end of one transaction and the beginning of the next.
+        if self._database.in_transaction:
+            self._database.execute("COMMIT")

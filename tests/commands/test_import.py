@@ -1,11 +1,14 @@
 """`imagestore import`: folders and lists, breaks, second runs, and what goes wrong."""
 
+import contextlib
 import csv
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +207,32 @@ def test_a_journal_is_one_import_s(tmp_path: Path) -> None:
     assert list(journal.in_state(STORED, FAILED)) == [Outcome("k", "s", FAILED, problem="p")]
     assert journal.counts() == {FAILED: 1}
     journal.close()
+
+
+def test_a_journal_keeps_what_it_has_when_ctrl_c_comes_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(sqlite3.Connection):
+        commits = 0
+
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            cursor = super().execute(sql, parameters)
+            Interrupted.commits += sql == "COMMIT"
+            if (sql, Interrupted.commits) == ("COMMIT", 1):
+                raise KeyboardInterrupt
+            return cursor
+
+    path = tmp_path / "journal"
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Interrupted))
+        journal = Journal(path, PURPOSE)
+    journal.put(Outcome("a", "a.png", STORED))
+
+    with pytest.raises(KeyboardInterrupt):
+        journal.flush()
+    journal.put(Outcome("b", "b.png", STORED))
+    journal.flush()
+    journal.close()
+
+    with contextlib.closing(Journal(path, PURPOSE)) as again:
+        assert again.counts() == {STORED: 2}
