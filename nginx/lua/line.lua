@@ -100,7 +100,8 @@ function line.enter()
     return place, has_waited
 end
 
--- Header and log handler.
+-- Header and log handler; also called where nginx goes on without the API (X-Accel-Redirect), since a location's
+-- handlers end with it.
 function line.leave()
     local place = tonumber(ngx.var.place)
     if place then

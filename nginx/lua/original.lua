@@ -1,6 +1,7 @@
 -- Stored originals: where they are, and what nginx must know before it sends one.
 
 local conditions = require "conditions"
+local line = require "line"
 
 local sub = string.sub
 
@@ -48,6 +49,8 @@ end
 -- Before nginx opens the file: the ETag of an answer of the API becomes nginx's own, by which it
 -- judges If-None-Match and If-Range (etag off: it would take the file's time instead).
 function original.prepare()
+    -- The API has done its work.
+    line.leave()
     local etag = ngx.var.upstream_http_etag
     if etag then
         ngx.header["ETag"] = etag

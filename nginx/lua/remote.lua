@@ -1,5 +1,7 @@
 -- Originals behind a presigned URL: ours to the client, the store's bytes, nothing else of the store's.
 
+local line = require "line"
+
 local remote = {}
 
 -- Headers of the API's answer that go to the client; header -> nginx's variable.
@@ -16,6 +18,8 @@ local DESCRIBING = { ["content-length"] = true, ["content-range"] = true, ["acce
 
 -- Before the store is asked: keep what the API said, since the store's answer takes its place.
 function remote.prepare()
+    -- The API has done its work.
+    line.leave()
     local var, kept = ngx.var, {}
     for header, name in pairs(KEPT) do
         kept[header] = var[name]

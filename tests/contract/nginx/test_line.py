@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fakeapi import Says
-from tests.front import PICTURE, PICTURE_ETAG, RECIPE, SHA, Front, front
+from tests.fakeapi import Says, fake_api
+from tests.front import ORIGINAL, ORIGINAL_ETAG, PICTURE, PICTURE_ETAG, RECIPE, SHA, Front, front
 from tests.frontanswers import URL, assert_problem, from_api
 from tests.servers import wait_until
 
@@ -120,6 +120,19 @@ def test_a_place_is_free_after_any_answer(narrow: Front, status: int) -> None:
     began = time.monotonic()
     assert from_api(narrow.http.get(url(3)))
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("location", [f"/_original/{SHA[:2]}/{SHA[2:4]}/{SHA}", "/_remote/"])
+def test_a_place_is_free_when_nginx_sends_an_original(narrow: Front, location: str) -> None:
+    with fake_api() as store:
+        store.answers["/bucket/7"] = Says(body=ORIGINAL)
+        to_nginx = {"X-Accel-Redirect": location, "X-Original-Url": f"http://{store.address}/bucket/7"}
+        narrow.api.answers[url(1)] = Says(headers={**to_nginx, "ETag": ORIGINAL_ETAG}, body=b"")
+
+        answers = [narrow.http.get(url(1)) for _ in range(PLACES + 1)]
+
+    assert asked(narrow) == PLACES + 1
+    assert [answer.content for answer in answers] == [ORIGINAL] * (PLACES + 1)
 
 
 def test_a_place_is_free_when_its_client_is_gone_or_the_api(narrow: Front) -> None:
