@@ -5,13 +5,17 @@ anything yet, and uses it up: connections and decoders must not be shared with t
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 
 from rq import get_current_job
 
 from imagestore.actor import Actor, acting_as
+from imagestore.errors import Unavailable
 from imagestore.metrics import job_begins
 from imagestore.service import ImageStore
+
+log = logging.getLogger(__name__)
 
 _open: Callable[[], ImageStore] | None = None
 
@@ -47,5 +51,11 @@ def _store() -> Iterator[ImageStore]:
     if _open is None:
         raise RuntimeError("this process was not equipped; start workers with `python -m worker`")
     job_begins()
-    with contextlib.closing(_open()) as store:
-        yield store
+    try:
+        with contextlib.closing(_open()) as store:
+            yield store
+    except Unavailable as error:
+        # No bug, and nothing is lost: the sweeper has tasks and callbacks tried again, and a preset is made
+        # when it is read first.
+        job = get_current_job()
+        log.warning("%s has to wait: %s: %s", job.description if job else "a job", error.name, error.detail)
