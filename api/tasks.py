@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import secrets
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
@@ -22,6 +23,8 @@ from imagestore.names import check_domain, check_id
 from imagestore.query import parse_query
 from imagestore.service import ImageStore
 from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, describe_task
+
+log = logging.getLogger(__name__)
 
 LINES_AT_ONCE = 500
 """Lines of a batch that are committed together."""
@@ -100,6 +103,7 @@ class Tasks(_Resource):
         except BaseException:
             answer.close()
             raise
+        log.info("took a batch tasks=%d rejected=%d", answer.accepted, answer.rejected)
         resp.status = 202
         resp.content_type = "application/json"
         resp.set_header("Cache-Control", "no-store")
@@ -192,13 +196,15 @@ class _Answer:
     def __init__(self) -> None:
         self._files = contextlib.ExitStack()
         self._tasks, self._rejected = (self._files.enter_context(_open_spool()) for _ in range(2))
-        self.length = 0
+        self.length = self.accepted = self.rejected = 0
 
     def accept(self, line: int, task_id: int, url: str) -> None:
         self._add(self._tasks, {"line": line, "id": task_id, "url": url})
+        self.accepted += 1
 
     def reject(self, line: int, problem: str, detail: str) -> None:
         self._add(self._rejected, {"line": line, "problem": problem, "detail": detail})
+        self.rejected += 1
 
     def rewound(self) -> "_Answer":
         """Ready to be iterated, once."""

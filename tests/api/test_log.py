@@ -67,6 +67,15 @@ def test_refused_upload_leaves_a_line_with_the_reason(stack: ImageStack) -> None
     assert (line["method"], line["path"]) == ("PUT", "/log/b.png")
 
 
+def test_batch_of_tasks_is_one_line_with_its_counts(stack: ImageStack) -> None:
+    batch = [{"url": "http://example.org/1"}, {"url": "ftp://example.org/2"}, {"url": "http://example.org/3"}]
+    taken = stack.writer.post("/tasks", json=batch)
+
+    (line,) = lines(stack.folder / "api.log", request_id=taken.headers["X-Request-Id"])
+    assert taken.status_code == 202
+    assert (line["level"], line["tasks"], line["rejected"]) == ("info", 2, 1)
+
+
 def test_reads_that_find_nothing_are_no_line_of_the_api(stack: ImageStack) -> None:
     missing = stack.http.get("/log/nothing.png")
 
