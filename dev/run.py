@@ -184,6 +184,7 @@ def _banner(port: int, env: Mapping[str, str]) -> str:
     digest = hashlib.md5(SAMPLE.read_bytes(), usedforsecurity=False).hexdigest()
     return f"""
 Ready: {address}
+Console: {address}/console/ (log in with the API key)
 API key: {where}
 Data: {env["DATA_DIR"]}
 Queues: {address}/rq/ (user ops, password in {env["DATA_DIR"]}/{DASHBOARD_PASSWORD_FILE})

@@ -198,6 +198,15 @@ def test_printed_commands_store_and_fetch_a_picture(shared: Run, tmp_path: Path)
     assert pyvips.Image.new_from_file(str(tmp_path / "thumb.jpg")).width == 300
 
 
+def test_printed_console_answers(shared: Run) -> None:
+    (path,) = re.findall(rf"^Console: http://127\.0\.0\.1:{shared.port}(\S+) ", shared.log, re.MULTILINE)
+
+    status, body = shared.get(path)
+
+    assert status == 200
+    assert b"<title>" in body
+
+
 def test_api_key_is_private_and_never_printed(shared: Run) -> None:
     path = shared.data_dir / "api-key"
 
