@@ -1,16 +1,20 @@
 """The gallery: search, and a grid of thousands."""
 
+import io
 import re
 import sqlite3
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import Open
 from tests.imagestack import ImageStack
-from tests.pictures import photo
+from tests.pictures import animation, photo
 
 MANY = 3_000
+RED, BLUE = (200, 30, 30), (30, 30, 200)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +66,26 @@ def test_thumbnails_come_from_the_service(open_console: Open, many: None) -> Non
 
     page.wait_for_function("each => each.complete && each.naturalWidth > 0", arg=first.element_handle())
     assert "/image/read?" in (first.get_attribute("src") or "")
+
+
+def test_thumbnail_of_an_animation_is_a_still(open_console: Open, stack: ImageStack) -> None:
+    stack.upload(animation("gif", [RED, BLUE]).body, "moving", "solid.gif")
+    clear = [Image.new("RGBA", (60, 40), (*colour, 128)) for colour in (RED, BLUE)]
+    body = io.BytesIO()
+    clear[0].save(body, "webp", save_all=True, append_images=clear[1:])
+    stack.upload(body.getvalue(), "moving", "clear.webp")
+    page = open_console("#/gallery?domain=moving")
+
+    page.wait_for_function("() => document.querySelectorAll('.grid-cells img').length === 2")
+    sources = page.eval_on_selector_all(".grid-cells img", "all => all.map(each => each.src)")
+
+    for source in sources:
+        with Image.open(io.BytesIO(page.request.get(source).body())) as thumbnail:
+            assert getattr(thumbnail, "n_frames", 1) == 1
+    assert sorted(str(parse_qs(urlsplit(source).query)["format"][0]) for source in sources) == [
+        "jpeg",
+        "png",
+    ]
 
 
 def test_arrow_keys_move_and_the_way_back_leads_to_the_same_place(open_console: Open, many: None) -> None:

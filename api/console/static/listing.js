@@ -7,8 +7,8 @@ const PAGE = 200;
 const FRESH_MS = 5 * 60 * 1000;
 
 // What the gallery shows of a picture; the rest is left to the garbage, since there may be 100,000.
-function slim({ id, domain, dkey, sha256, width, height, size, format }) {
-  return { id, domain, dkey, sha256, width, height, size, format };
+function slim({ id, domain, dkey, sha256, width, height, size, format, image_metadata: { frames, alpha } }) {
+  return { id, domain, dkey, sha256, width, height, size, format, image_metadata: { frames, alpha } };
 }
 
 export class Listing {

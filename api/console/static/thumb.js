@@ -8,11 +8,14 @@ const TRIES = 4;
 // Domains whose pictures nobody sees without a signature; they are asked for with the key.
 const closed = new Set();
 
-export function thumbQuery(side, fit = "cover") {
-  return { width: side, height: side, fit };
+// A still picture, also of an animation, which would be made and sent frame by frame.
+function thumbQuery(image, side, fit = "cover") {
+  const { alpha, frames } = image.image_metadata;
+  const format = alpha ? (frames > 1 ? "png" : "webp") : "jpeg";
+  return { width: side, height: side, fit, format };
 }
 
-// `image` has id, domain and sha256. `side` in pixels of the result.
+// `image` has id, domain, sha256, and of its image_metadata frames and alpha. `side` in pixels of the result.
 export function Thumb({ image, side = 320, fit }) {
   const [shown, setShown] = useState({ source: "", problem: null });
   const [viaKey, setViaKey] = useState(closed.has(image.domain));
@@ -23,11 +26,11 @@ export function Thumb({ image, side = 320, fit }) {
     const begin = async () => {
       if (!viaKey) {
         // By its hash: such a URL never shows another picture, so that browsers may keep it.
-        setShown({ source: address("image/read", { sum: image.sha256, ...thumbQuery(side, fit) }), problem: null });
+        setShown({ source: address("image/read", { sum: image.sha256, ...thumbQuery(image, side, fit) }), problem: null });
         return;
       }
       try {
-        url = URL.createObjectURL(await fetchThumb(image.id, thumbQuery(side, fit), control.signal));
+        url = URL.createObjectURL(await fetchThumb(image.id, thumbQuery(image, side, fit), control.signal));
         setShown({ source: url, problem: null });
       } catch (problem) {
         if (problem instanceof Problem) setShown({ source: "", problem });
