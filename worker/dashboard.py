@@ -11,7 +11,9 @@ import hmac
 import os
 
 from flask import Flask, Response, request
-from rq import serializers
+from rq import Worker, serializers
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
 from rq_dashboard import web
 from rq_dashboard.web import blueprint, config, setup_rq_connection
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -64,6 +66,7 @@ def build(redis_url: str, login: str) -> Flask:
     # to show, and one client for all its requests.
     app.config["RQ_DASHBOARD_REDIS_URL"] = ["redis"]
     connection = open_redis(redis_url, timeout_s=REDIS_TIMEOUT_S)
+    vars(web)["Worker"] = _Worker
     vars(web)["from_url"] = lambda url, **options: (None, connection)
     app.register_blueprint(blueprint, url_prefix="/rq")
     setup_rq_connection(app)
@@ -72,6 +75,16 @@ def build(redis_url: str, login: str) -> Flask:
     # nginx is the only one in front, and says who asks and by which scheme.
     app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
     return app
+
+
+class _Worker(Worker):
+    """A worker as rq-dashboard shows it: one whose job ended a moment ago is idle, and no error."""
+
+    def get_current_job(self) -> Job | None:
+        try:
+            return super().get_current_job()
+        except NoSuchJobError:
+            return None
 
 
 def refusal(login: str) -> Response | None:

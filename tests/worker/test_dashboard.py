@@ -90,6 +90,23 @@ def test_page_of_workers_shows_what_a_busy_one_works_on(
     assert "17" in shown["current_job"]["call_string"]
 
 
+def test_page_of_workers_bears_a_job_that_ended_a_moment_ago(
+    client: FlaskClient, redis_url: str, failed: Job
+) -> None:
+    with Redis.from_url(redis_url) as connection:
+        queue = Queue("downloads", connection=connection, serializer=JSONSerializer)
+        worker = Worker([queue], connection=connection, serializer=JSONSerializer)
+        worker.register_birth()
+        worker.prepare_execution(failed)
+        connection.delete(failed.key)
+
+        answer = client.get("/rq/0/data/workers.json", headers=LOGIN)
+
+    assert answer.status_code == 200
+    (shown,) = json.loads(answer.text)["workers"]
+    assert shown["current_job"] == "idle"
+
+
 def test_get_requeues_nothing(client: FlaskClient, failed: Job) -> None:
     answer = client.get("/rq/requeue/downloads", headers=LOGIN)
 
