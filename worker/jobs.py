@@ -58,4 +58,5 @@ def _store() -> Iterator[ImageStore]:
         # No bug, and nothing is lost: the sweeper has tasks and callbacks tried again, and a preset is made
         # when it is read first.
         job = get_current_job()
-        log.warning("%s has to wait: %s: %s", job.description if job else "a job", error.name, error.detail)
+        what = job.description if job else "a job"
+        log.warning("%s could not be done now: %s: %s", what, error.name, error.detail)

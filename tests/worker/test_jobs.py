@@ -26,5 +26,6 @@ def test_a_job_without_the_database_is_one_warning_and_no_traceback(
         job(7)
 
     (line,) = [record for record in caplog.records if record.name == "worker.jobs"]
-    assert line.getMessage() == "a job has to wait: database-unavailable: the database does not answer"
+    said = "a job could not be done now: database-unavailable: the database does not answer"
+    assert line.getMessage() == said
     assert line.exc_info is None
