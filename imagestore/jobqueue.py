@@ -40,16 +40,21 @@ _JOBS_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: one function of `worker.jobs`, a number, and what it is about (a host, a domain)."""
+    """A job: one function of `worker.jobs`, a number, and what it is about (a host, a domain).
+
+    `rev` tells apart work on one image in its several states.
+    """
 
     function: str
     number: int
     about: str = ""
+    rev: int | None = None
 
     @property
     def id(self) -> str:
         """Its name in Redis: the same for the same work."""
-        return f"{self.function}-{self.number}"
+        name = f"{self.function}-{self.number}"
+        return name if self.rev is None else f"{name}-{self.rev}"
 
     @property
     def description(self) -> str:

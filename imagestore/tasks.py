@@ -157,7 +157,8 @@ class Tasks:
     def render_presets_later(self, record: ImageRecord) -> None:
         """Ask a worker to render the presets of an image. Only a hint: a read renders what is missing."""
         if self._presets.renditions:
-            self._send(PICTURES, Job(RENDER, record.id, record.domain))
+            # A job that ends removes what Redis has under its name, which a newer state's job must not share.
+            self._send(PICTURES, Job(RENDER, record.id, record.domain, record.rev))
 
     def _has_room(self, queue: str) -> bool:
         try:

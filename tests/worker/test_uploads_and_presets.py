@@ -106,6 +106,19 @@ def test_presets_are_rendered_after_uploads_and_downloads(tmp_path: Path, pictur
             }
 
 
+def test_presets_of_a_replaced_picture_are_a_job_of_their_own(tmp_path: Path) -> None:
+    with task_stack(tmp_path / "tasks", PRESETS=PRESETS) as stack:
+        for seed in (7, 8):
+            body = pictures.encode(pictures.texture(40, 30, seed=seed), "png").data
+            upload(stack, body, domain="again", dkey="same", overwrite="1")
+
+        with redis_client.Redis(port=stack.redis.port) as client:
+            first, second = client.lrange("rq:queue:pictures", 0, -1)
+            # As the worker does when the first one has ended.
+            client.delete(f"rq:job:{first.decode()}")
+            assert client.exists(f"rq:job:{second.decode()}")
+
+
 def test_presets_of_a_whole_domain_are_rendered_with_visible_progress(
     tmp_path: Path, pictures_origin: Origin
 ) -> None:
