@@ -12,6 +12,7 @@ from typing import Any
 import falcon
 
 from imagestore.errors import (
+    FetchFailed,
     ImagestoreError,
     InvalidParameter,
     InvalidRequest,
@@ -111,13 +112,17 @@ def send_problem(req: falcon.Request, resp: falcon.Response, name: str, detail: 
 def _on_imagestore_error(
     req: falcon.Request, resp: falcon.Response, error: ImagestoreError, params: dict[str, Any]
 ) -> None:
-    parameter = {"parameter": error.parameter} if isinstance(error, InvalidParameter) else {}
+    members = {}
+    if isinstance(error, InvalidParameter):
+        members["parameter"] = error.parameter
+    if isinstance(error, FetchFailed):
+        members["reason"] = error.reason
     if isinstance(error, Unavailable):
         log.warning("not possible now problem=%s path=%s detail=%s", error.name, req.path, error.detail)
     elif error.name in REFUSALS or req.method not in READS:
         line = "refused problem=%s method=%s path=%s detail=%s"
         log.info(line, error.name, req.method, req.path, error.detail)
-    send_problem(req, resp, error.name, error.detail, **parameter)
+    send_problem(req, resp, error.name, error.detail, **members)
     if isinstance(error, (SignatureInvalid, SignatureExpired)):
         # nginx answers in its own words: two answers that differ would tell what is in a cache, and so there.
         resp.set_header("X-Accel-Redirect", f"/_problem/{error.name}")

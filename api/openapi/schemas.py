@@ -131,8 +131,9 @@ _PROBLEM = shape(
         "detail": TEXT,
         "instance": {**TEXT, "description": "The request's id, as in X-Request-Id."},
         "parameter": {**TEXT, "description": "Of invalid-parameter: which one."},
+        "reason": {**TEXT, "description": "Of fetch-failed: the short word that a task has, as http-404."},
     },
-    *("instance", "parameter"),
+    *("instance", "parameter", "reason"),
 )
 
 _KEY_NAME = {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS}

@@ -21,6 +21,9 @@ KEYED = ("unauthenticated", "forbidden")
 SIGNED = ("signature-invalid", "signature-expired")
 """Problems of routes that a domain may open to signed URLs only."""
 
+MEMBERS = {"invalid-parameter": {"parameter": "width"}, "fetch-failed": {"reason": "http-404"}}
+"""What some problems have besides."""
+
 DETAILS = {
     "invalid-request": "parameter 'size' is unknown here, expected domain, prefix, after or limit",
     "invalid-parameter": "width is '0', expected an integer from 1 to 4096",
@@ -124,7 +127,7 @@ def _example(name: str) -> dict[str, Any]:
     detail = DETAILS.get(name, title[0].lower() + title[1:])
     example = {"type": f"/problems/{name}", "title": title, "status": status, "detail": detail}
     example["instance"] = "5b0a6f1d8e0c4a8f9b7e21d6c3f4a590"
-    return {**example, "parameter": "width"} if name == "invalid-parameter" else example
+    return {**example, **MEMBERS.get(name, {})}
 
 
 def _with_problems(answers: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

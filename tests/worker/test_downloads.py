@@ -203,6 +203,8 @@ def test_sync_download_answers_with_the_image_or_the_problem(
     assert download(pictures_origin.url(path)) == (201, path)
     assert download(pictures_origin.url(path)) == (200, path)
     assert download(pictures_origin.url("/nothing")) == (422, "/problems/fetch-failed")
+    missing = {"url": pictures_origin.url("/nothing"), "mode": "sync"}
+    assert shared_tasks.http.post("/image/download", json=missing).json()["reason"] == "http-404"
     assert download("http://127.0.0.1:1/") == (403, "/problems/fetch-target-forbidden")
     assert download("gopher://example.org/") == (400, "/problems/invalid-url")
 
