@@ -180,7 +180,7 @@ class ImageStore:
         while not self._stopping.wait(DEBT_INTERVAL_S):
             try:
                 agreed = agreed or self.reads.agree_with_cache()
-                settled = self.writes.settle_debts(always=rounds % DEBT_PATROL_ROUNDS == 0)
+                settled = self.writes.debts.settle(always=rounds % DEBT_PATROL_ROUNDS == 0)
                 if settled:
                     log.info("told the cache of %d records that changed while it was away", settled)
                 well = True

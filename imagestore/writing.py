@@ -3,7 +3,7 @@
 The order is what keeps the promises. Storing: the file is durable before its row is. Changing or
 removing a row: its cached record is barred first, so that nobody can put the old one back while
 the change is under way; if the cache cannot be reached, the row notes in the same transaction
-that a record is owed, and `settle_debts` pays when the cache is back.
+that a record is owed, which is paid when the cache is back (debts.py).
 """
 
 import logging
@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
+from imagestore.debts import Debts
 from imagestore.errors import (
     ImageNotFound,
-    ImagestoreError,
     KeyConflict,
     PreconditionFailed,
     QuotaExceeded,
 )
-from imagestore.identity import MarkDefaults, mark_identity
+from imagestore.identity import MarkDefaults
 from imagestore.names import WATERMARK_DOMAIN
 from imagestore.probe import sniff
 from imagestore.records import Facts, ImageRecord, Spooled
@@ -31,11 +31,6 @@ from imagestore.storage import Storage
 from imagestore.strictjson import merge_patch
 
 log = logging.getLogger(__name__)
-
-REV_OF_THE_GONE = 2**53
-"""Newer than any record: numbers of deleted images are never used again."""
-
-DEBTS_AT_ONCE = 1000
 
 MAX_RACES = 5
 """How often a create-or-replace starts over when others change the same name meanwhile."""
@@ -87,7 +82,7 @@ class Writes:
         self._storage = storage
         self._cache = cache
         self._renderer = renderer
-        self._owing = True
+        self.debts = Debts(catalog, cache)
 
     def upload(
         self,
@@ -176,8 +171,8 @@ class Writes:
                     raise
                 time.sleep(secrets.randbelow(EDIT_PAUSE_MS) / 1000)
             else:
-                self._told(barred)
-                self._publish(record)
+                self.debts.note(owed=not barred)
+                self.debts.publish(record)
                 return record
         raise AssertionError("the last attempt returns or raises")
 
@@ -194,8 +189,8 @@ class Writes:
         barred = self._cache.bar(existing.id, existing.rev + 1)
         expected = existing.rev if precondition else None
         record = self._catalog.delete(existing.id, expected_rev=expected, owe=not barred)
-        self._told(barred)
-        self._cache.bury(record.id, REV_OF_THE_GONE)
+        self.debts.note(owed=not barred)
+        self.debts.bury(record.id)
         self._forget_unused(record.sha256)
         log.info("deleted image_id=%d domain=%s sha256=%s", record.id, record.domain, record.sha256)
         if purge:
@@ -210,33 +205,6 @@ class Writes:
         if existing is None:
             raise ImageNotFound(f"no image is named {domain}/{dkey}")
         return self.delete(existing.id, precondition=precondition, purge=purge)
-
-    def settle_debts(self, *, always: bool = False) -> int:
-        """Publish what the cache should have been told while it was away; gives how many records.
-
-        Cheap when there is nothing to do: without `always` it looks into the database only after
-        this process itself noted a debt.
-        """
-        if not (self._owing or always):
-            return 0
-        settled = 0
-        # Before the look: whoever commits a debt after it says so again.
-        self._owing = False
-        try:
-            debts = self._catalog.debts(DEBTS_AT_ONCE)
-            for debt in debts:
-                record = self._catalog.by_id(debt.image_id)
-                if not (
-                    self._publish(record) if record else self._cache.bury(debt.image_id, REV_OF_THE_GONE)
-                ):
-                    break
-                self._catalog.settle(debt)
-                settled += 1
-        except ImagestoreError:
-            self._owing = True
-            raise
-        self._owing = self._owing or settled < len(debts) or len(debts) == DEBTS_AT_ONCE
-        return settled
 
     def _unnamed(self, domain: str, known: ImageRecord) -> ImageRecord | None:
         """The row that the same bytes have already under the name made from their hash."""
@@ -272,7 +240,7 @@ class Writes:
             user_metadata or {},
         )
         self._assure(accepted)
-        self._publish(record)
+        self.debts.publish(record)
         self._announce(record)
         log.info("stored image_id=%d domain=%s sha256=%s", record.id, domain, record.sha256)
         return Stored(record, "created")
@@ -298,8 +266,8 @@ class Writes:
             owe=not barred,
         )
         self._assure(accepted)
-        self._told(barred)
-        self._publish(record)
+        self.debts.note(owed=not barred)
+        self.debts.publish(record)
         if not same_bytes:
             self._forget_unused(existing.sha256)
             self._announce(record)
@@ -314,13 +282,6 @@ class Writes:
         if precondition:
             precondition(record)
         return record
-
-    def _told(self, barred: bool) -> None:
-        """After a change was committed: look for its debt soon, if it made one."""
-        self._owing = self._owing or not barred
-
-    def _publish(self, record: ImageRecord) -> bool:
-        return self._cache.publish(record, mark=mark_identity(record))
 
     def _forget_unused(self, sha256: str) -> None:
         if self._catalog.references(sha256) == 0:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from imagestore.catalog import Catalog, Debt
-from imagestore.writing import DEBTS_AT_ONCE, Writes
+from imagestore.debts import DEBTS_AT_ONCE, Debts
 
 
 @dataclass
@@ -39,38 +39,37 @@ class Cache:
         return not self.away
 
 
-def writes(books: Books, cache: Cache) -> Writes:
-    nothing = cast(Any, None)
-    return Writes(cast(Catalog, books), nothing, cast(Any, cache), nothing)
+def debts_of(books: Books, cache: Cache) -> Debts:
+    return Debts(cast(Catalog, books), cast(Any, cache))
 
 
 def test_a_debt_that_comes_while_others_are_looked_for_is_paid_next() -> None:
     books = Books([])
-    store = writes(books, Cache())
+    debts = debts_of(books, Cache())
 
     def commit_one() -> None:
         books.when_asked = lambda: None
         books.open.append(Debt(7, 2))
-        store._told(barred=False)
+        debts.note(owed=True)
 
     books.when_asked = commit_one
 
-    assert [store.settle_debts(), store.settle_debts()] == [0, 1]
+    assert [debts.settle(), debts.settle()] == [0, 1]
 
 
 def test_debts_are_looked_for_again_while_the_cache_is_away() -> None:
     books, cache = Books([Debt(1, 2)]), Cache(away=True)
-    store = writes(books, cache)
+    debts = debts_of(books, cache)
 
-    assert store.settle_debts() == 0
+    assert debts.settle() == 0
     cache.away = False
-    assert store.settle_debts() == 1
-    assert store.settle_debts() == 0
+    assert debts.settle() == 1
+    assert debts.settle() == 0
     assert books.asked == 2
 
 
 def test_a_full_page_of_debts_is_followed_by_the_next() -> None:
     books = Books([Debt(n, 1) for n in range(DEBTS_AT_ONCE + 1)])
-    store = writes(books, Cache())
+    debts = debts_of(books, Cache())
 
-    assert [store.settle_debts(), store.settle_debts()] == [DEBTS_AT_ONCE, 1]
+    assert [debts.settle(), debts.settle()] == [DEBTS_AT_ONCE, 1]

@@ -42,7 +42,7 @@ WORDS = {
 """Modules that anybody may use: values, grammars and counters, no I/O of their own."""
 
 USE_CASES = {
-    *("service", "reading", "making", "bases", "writing"),
+    *("service", "reading", "making", "bases", "writing", "debts"),
     *("quarantine", "upkeep", "diagnosis", "overview"),
     *("keyring", "uploadtokens", "accounts"),
     *("tasks", "taskruns", "callbackruns", "pregeneration", "sweeping", "workshop"),
