@@ -134,11 +134,6 @@ class Cache:
         answer: tuple[bytes | None, int] = self._link.ask(ask, away=(None, 0))
         return answer
 
-    def failure(self, sha256: str, field: str) -> ImagestoreError | None:
-        """Why that picture could not be made a few seconds ago; to be raised by the caller."""
-        value = self._link.ask(lambda: self._redis.get(f"failure:{sha256}:{field}"), away=None)
-        return None if value is None else load_failure(value)
-
     # Writes.
 
     def publish(self, record: ImageRecord, *, mark: str = "", sums: Sequence[str] = ()) -> bool:

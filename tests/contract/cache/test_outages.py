@@ -24,7 +24,6 @@ def test_redis_away_is_a_miss_and_writes_say_so(tmp_path: Path) -> None:
         assert cache.record(7) is None
         assert cache.record_by_name("demo", "x") is None
         assert cache.picture(SHA, FIELD) is None
-        assert cache.failure(SHA, FIELD) is None
         assert not cache.publish(RECORD)
         assert not cache.bar(7, 4)
         assert not cache.bury(7, 4)

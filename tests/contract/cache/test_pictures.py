@@ -16,7 +16,7 @@ from imagestore.errors import (
     StorageUnavailable,
 )
 from imagestore.records import Picture
-from tests.contract.cache.samples import FIELD, PICTURE, RECIPE, SHA, make_cache
+from tests.contract.cache.samples import FIELD, PICTURE, RECIPE, SHA, Maker, make_cache
 from tests.servers import Server, redis_server
 
 
@@ -116,17 +116,22 @@ def test_forgotten_pictures_are_gone(cache: Cache) -> None:
 def test_failure_of_picture_or_wish_is_remembered(
     cache: Cache, raw: redis.Redis, error: ImagestoreError
 ) -> None:
+    make = Maker()
     cache.remember_failure(SHA, FIELD, error)
 
-    found = cache.failure(SHA, FIELD)
+    with pytest.raises(type(error)) as found:
+        cache.single_flight(SHA, FIELD, '"e"', make)
 
-    assert type(found) is type(error)
-    assert vars(found) == vars(error)
+    assert make.calls == 0
+    assert found.type is type(error)
+    assert vars(found.value) == vars(error)
     assert 0 < raw.ttl(f"failure:{SHA}:{FIELD}") <= 10
 
 
 @pytest.mark.parametrize("error", [Overloaded("full"), StorageUnavailable("away")])
 def test_passing_trouble_is_not_remembered(cache: Cache, error: ImagestoreError) -> None:
+    make = Maker()
+    make.go.set()
     cache.remember_failure(SHA, FIELD, error)
 
-    assert cache.failure(SHA, FIELD) is None
+    assert cache.single_flight(SHA, FIELD, '"e"', make) == CachedPicture('"e"', PICTURE)
