@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from imagestore.errors import ImagestoreError
 from imagestore.jobqueue import CALL_BACK, CALLBACKS, WORK, Job, JobQueue
 from imagestore.metrics import count_buried_task
-from imagestore.taskcatalog import Due, TaskCatalog
-from imagestore.taskrecords import KINDS, Ended, Kind
+from imagestore.taskcatalog import TaskCatalog
+from imagestore.taskrecords import KINDS, Due, Ended, Kind
 from imagestore.tasks import FEED, queue_of
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Sweeper:
         return sent
 
     def _feed(self) -> int:
-        busy = Counter(self._catalog.busy_hosts())
+        busy = Counter(self._catalog.turns.busy_hosts())
         self._missing, self._missing_now = self._missing_now, set()
         return sum(self._feed_kind(kind, busy) for kind in KINDS)
 
@@ -100,9 +100,11 @@ class Sweeper:
         sent = 0
         while True:
             full = self._full(busy)
-            chosen = self._choose(self._catalog.due(kind, 2 * FEED, without_hosts=full), room - sent, busy)
+            chosen = self._choose(
+                self._catalog.turns.due(kind, 2 * FEED, without_hosts=full), room - sent, busy
+            )
             # The row first: a job that is faster than we are must find that it was queued.
-            self._catalog.mark_queued([one.id for one in chosen])
+            self._catalog.turns.mark_queued([one.id for one in chosen])
             self._queue.send(queue, [Job(WORK, one.id, one.host) for one in chosen])
             sent += len(chosen)
             # Tasks of hosts that had no room hid others; those come now.
@@ -117,7 +119,7 @@ class Sweeper:
         """Up to `room` of the due tasks that get a job now."""
         queued = [one for one in due if one.queued and not one.claim]
         present = self._queue.numbers(queue_of(queued[0].kind), WORK) if queued else set()
-        self._catalog.mark_queued([one.id for one in queued if one.id in present])
+        self._catalog.turns.mark_queued([one.id for one in queued if one.id in present])
         # A job that a worker has just taken is not in the queue either; so it must be missing twice.
         missing = {one.id for one in queued} - present
         self._missing_now |= missing
@@ -139,11 +141,11 @@ class Sweeper:
     def _bury(self, one: Due) -> None:
         """A worker went silent in the middle of this task."""
         if one.deaths + 1 < MAX_DEATHS:
-            if self._catalog.release(one):
+            if self._catalog.turns.release(one):
                 log.warning("the worker of task_id=%d is gone; it starts over", one.id)
             return
         poison = Ended("failed", "poison", f"{MAX_DEATHS} workers ended in the middle of this task")
-        if self._catalog.end_dead(one, poison):
+        if self._catalog.turns.end_dead(one, poison):
             count_buried_task(one.kind)
             log.error("task_id=%d ended %d workers and is not tried again", one.id, MAX_DEATHS)
 

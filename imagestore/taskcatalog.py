@@ -7,7 +7,7 @@ A task with the flag `created` always has a `due_time`, and is in one of three s
 
 import dataclasses
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from imagestore.database import Connection, Database, at
 from imagestore.errors import KeyConflict, TaskNotFound
 from imagestore.models import ImageTask, moment
 from imagestore.taskcallbacks import CallbackStates
-from imagestore.taskrecords import Again, Ended, Kind, NewTask, TaskRecord
+from imagestore.taskrecords import Again, Ended, NewTask, TaskRecord
 from imagestore.taskrows import (
     BEAT,
     BY_ID,
@@ -36,24 +36,13 @@ from imagestore.taskrows import (
     record_of,
     start_over,
 )
+from imagestore.taskturns import Turns
 
 QUEUED_LEASES = 1.5
 """A job may wait this many leases in the queue before the sweeper looks whether it is still there."""
 
 _ROWS_PER_QUERY = 500
 _RACES = 5
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Due:
-    """A task that the sweeper must look at: `queued` a job was sent, `claimed` a job began."""
-
-    id: int
-    kind: str
-    host: str
-    queued: bool
-    claim: str | None
-    deaths: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,7 +74,9 @@ class TaskCatalog(TaskTable):
         super().__init__(Database(url, pool_size=pool_size, timeout_s=timeout_s))
         self.lease_s = lease_s
         self._lease = timedelta(seconds=lease_s)
-        self.callbacks = CallbackStates(self._database, queued_for=QUEUED_LEASES * self._lease)
+        self._queued_for = QUEUED_LEASES * self._lease
+        self.turns = Turns(self._database, queued_for=self._queued_for)
+        self.callbacks = CallbackStates(self._database, queued_for=self._queued_for)
 
     def close(self) -> None:
         """Close all connections."""
@@ -240,47 +231,6 @@ class TaskCatalog(TaskTable):
         """How far a task of many steps has come; False when the claim was lost."""
         return self._update(held(task_id, claim), progress=progress, update_time=moment()) == 1
 
-    # The sweeper's part.
-
-    def due(self, kind: Kind, limit: int, *, without_hosts: Collection[str] = ()) -> list[Due]:
-        """Up to `limit` tasks of a kind whose time has come, the longest overdue first."""
-        where = (ImageTask.flag == "created") & (ImageTask.kind == kind) & (ImageTask.due_time <= moment())
-        if without_hosts:
-            # What has a job already must be looked at, whatever its host.
-            where &= ImageTask.host.not_in(list(without_hosts)) | ImageTask.queued_time.is_null(False)
-        columns = (ImageTask.id, ImageTask.kind, ImageTask.host, ImageTask.queued_time)
-        query = ImageTask.select(*columns, ImageTask.claim, ImageTask.deaths).where(where)
-        rows = self._all(query.order_by(ImageTask.due_time, ImageTask.id).limit(limit).tuples())
-        return [
-            Due(id, kind, host, queued is not None, claim, n) for id, kind, host, queued, claim, n in rows
-        ]
-
-    def busy_hosts(self) -> dict[str, int]:
-        """How many tasks of each host are queued or worked on."""
-        in_flight = (ImageTask.flag == "created") & ImageTask.queued_time.is_null(False)
-        query = ImageTask.select(ImageTask.host, peewee.fn.COUNT(ImageTask.id)).where(in_flight)
-        return {host: int(count) for host, count in self._all(query.group_by(ImageTask.host).tuples())}
-
-    def mark_queued(self, task_ids: Sequence[int]) -> None:
-        """A job is in the queue for these tasks, or will be in a moment; a claim is left alone."""
-        now = moment()
-        where = ImageTask.id.in_(list(task_ids)) & (ImageTask.flag == "created") & ImageTask.claim.is_null()
-        self._update(where, queued_time=now, due_time=now + QUEUED_LEASES * self._lease)
-
-    def release(self, due: Due) -> bool:
-        """Take a dead worker's claim away, so that the task waits again; False if it is not as seen."""
-        where = held(due.id, due.claim or "") & (ImageTask.due_time <= moment())
-        now = moment()
-        changes = {"claim": None, "queued_time": None, "deaths": due.deaths + 1}
-        return self._update(where, **changes, due_time=now, update_time=now) == 1
-
-    def end_dead(self, due: Due, ended: Ended) -> bool:
-        """The same, but the task ends."""
-        where = held(due.id, due.claim or "") & (ImageTask.due_time <= moment())
-        has_callback = peewee.Case(None, [(ImageTask.callback.is_null(), None)], "waiting")
-        changes = ending(ended, moment(), has_callback=True) | {"callback_flag": has_callback}
-        return self._update(where, **changes, deaths=due.deaths + 1) == 1
-
     # People change their minds.
 
     def retry(self, task_id: int) -> bool:
@@ -306,7 +256,7 @@ class TaskCatalog(TaskTable):
     def _new_row(self, task: NewTask, now: datetime, queued: bool) -> dict[str, Any]:
         row = {"queued_time": None, "due_time": now}
         if queued:
-            row = {"queued_time": now, "due_time": now + QUEUED_LEASES * self._lease}
+            row = {"queued_time": now, "due_time": now + self._queued_for}
         return {**new_values(task, now), **row}
 
 

@@ -124,6 +124,18 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """A task that the sweeper must look at: `queued` a job was sent, `claimed` a job began."""
+
+    id: int
+    kind: str
+    host: str
+    queued: bool
+    claim: str | None
+    deaths: int
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """An attempt that did not end the task: the next one is due in `delay_s` seconds.
 

@@ -99,10 +99,10 @@ def test_due_are_waiting_tasks_and_those_whose_job_or_worker_is_silent(tasks: Ta
     queued = tasks.insert(TASK, queued=True).id
     record, word = claimed(tasks)
 
-    assert [one.id for one in tasks.due("download", 10)] == [waiting]
-    wait_until(lambda: len(tasks.due("download", 10)) == 3, what="the silence")
+    assert [one.id for one in tasks.turns.due("download", 10)] == [waiting]
+    wait_until(lambda: len(tasks.turns.due("download", 10)) == 3, what="the silence")
 
-    states = {one.id: (one.queued, one.claim) for one in tasks.due("download", 10)}
+    states = {one.id: (one.queued, one.claim) for one in tasks.turns.due("download", 10)}
     assert states == {waiting: (False, None), queued: (True, None), record.id: (True, word)}
 
 
@@ -120,12 +120,12 @@ def test_heartbeat_keeps_a_claim(tasks: TaskCatalog) -> None:
 
 def test_dead_workers_are_counted_and_their_claims_worth_nothing(tasks: TaskCatalog) -> None:
     record, word = claimed(tasks)
-    wait_until(lambda: bool(tasks.due("download", 10)), what="the silence")
-    (due,) = tasks.due("download", 10)
+    wait_until(lambda: bool(tasks.turns.due("download", 10)), what="the silence")
+    (due,) = tasks.turns.due("download", 10)
 
-    assert tasks.release(due)
+    assert tasks.turns.release(due)
 
-    assert not tasks.release(due)
+    assert not tasks.turns.release(due)
     assert not tasks.end(record, word, Ended("succeed"), 1)
     assert (read(tasks, record.id).deaths, read(tasks, record.id).flag) == (1, "created")
 
@@ -136,8 +136,8 @@ def test_hosts_are_counted_and_left_out(tasks: TaskCatalog) -> None:
     tasks.insert(slow, queued=False)
     other = tasks.insert(TASK, queued=False).id
 
-    assert tasks.busy_hosts() == {"slow.example": 1}
-    assert [one.id for one in tasks.due("download", 10, without_hosts=["slow.example"])] == [other]
+    assert tasks.turns.busy_hosts() == {"slow.example": 1}
+    assert [one.id for one in tasks.turns.due("download", 10, without_hosts=["slow.example"])] == [other]
 
 
 def test_lines_of_a_batch_are_taken_once(tasks: TaskCatalog) -> None:
@@ -211,7 +211,7 @@ def test_only_failed_tasks_start_over(tasks: TaskCatalog) -> None:
     assert tasks.retry(gone)
 
     assert [read(tasks, task_id).flag for task_id in (gone, slow, good)] == ["created", "created", "succeed"]
-    assert {one.id for one in tasks.due("download", 10)} == {gone, slow}
+    assert {one.id for one in tasks.turns.due("download", 10)} == {gone, slow}
 
 
 def test_only_waiting_tasks_are_removed(tasks: TaskCatalog) -> None:
