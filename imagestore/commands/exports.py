@@ -76,6 +76,9 @@ def command(client: Client, out: Output, domain: str, folder: Path, prefix: str,
     if stopped:
         out.hint("stopped; the same command goes on")
         return STOPPED
+    if not tally:
+        beginning = f" that begin with {prefix!r}" if prefix else ""
+        out.hint(f"the domain {domain!r} has no pictures{beginning}")
     return PROBLEMS if tally["failed"] else OK
 
 

@@ -63,6 +63,15 @@ def test_a_second_export_fetches_what_changed_or_is_damaged(
     assert (tmp_path / "files/1.png").read_bytes() == picture(1)
 
 
+def test_an_export_of_nothing_says_so(
+    around: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, counts, told = ran(capsys, "export", "nosuch", tmp_path)
+
+    assert (status, counts["fetched"]) == (0, 0)
+    assert "the domain 'nosuch' has no pictures" in told
+
+
 def test_a_symbolic_link_leads_nobody_out(
     around: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
