@@ -76,6 +76,13 @@ _BY_STATUS = {400: "invalid-request", 404: "not-found", 405: "method-not-allowed
 _BY_STATUS |= {408: "request-timeout", 415: "unsupported-media-type", 416: "range-not-satisfiable"}
 
 
+_DETAILS = {
+    "not-found": "there is no such route",
+    "method-not-allowed": "the method is not one of those in Allow",
+}
+"""What nginx says of the same, where Falcon says nothing."""
+
+
 def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     """Let every error of this app end as a problem."""
     app.add_error_handler(Exception, _on_bug)
@@ -140,7 +147,7 @@ def _on_http_error(
         log.info(line, name, req.method, req.path, error.description or error.title)
     if error.headers:
         resp.set_headers(error.headers)
-    send_problem(req, resp, name, error.description or PROBLEMS[name][1])
+    send_problem(req, resp, name, error.description or _DETAILS.get(name, PROBLEMS[name][1]))
 
 
 def _on_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:

@@ -109,6 +109,7 @@ def test_methods_that_a_route_does_not_have(
 
     assert_problem(answer, 405, "method-not-allowed")
     assert allowed in answer.headers["Allow"]
+    assert answer.json()["detail"] == "the method is not one of those in Allow"
 
 
 def test_another_picture_under_a_taken_name_is_a_conflict(shared_stack: ImageStack) -> None:
