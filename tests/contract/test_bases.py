@@ -154,7 +154,7 @@ def test_base_of_other_settings_is_not_used(store: ImageStore, raw: redis.Redis,
 def test_original_that_gives_no_base_is_not_asked_again(
     store: ImageStore, raw: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imagestore.cache.MAX_BASE_BYTES", 1000)
+    monkeypatch.setattr("imagestore.picturecache.MAX_BASE_BYTES", 1000)
     record = put(store, PHOTO.data, tmp_path)
     for width in (60, 61):
         read(store, record, f"width={width}")

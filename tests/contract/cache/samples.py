@@ -4,7 +4,8 @@ import dataclasses
 import threading
 from datetime import UTC, datetime
 
-from imagestore.cache import MAX_PICTURES_BYTES, MAX_SPELLINGS, Cache
+from imagestore.cache import MAX_SPELLINGS, Cache
+from imagestore.picturecache import MAX_PICTURES_BYTES
 from imagestore.records import ImageRecord, Picture
 
 SHA = "5f" * 32

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from imagestore.cache import MAX_PICTURE_BYTES, Cache, CachedPicture
+from imagestore.cache import Cache, CachedPicture
 from imagestore.errors import ImageInvalid, Overloaded
+from imagestore.picturecache import MAX_PICTURE_BYTES
 from imagestore.records import Picture
 from tests.contract.cache.samples import FIELD, PICTURE, SHA, Maker, make_cache
 from tests.servers import Server, redis_server, wait_until
