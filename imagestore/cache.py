@@ -12,9 +12,10 @@ from imagestore.cachelink import CacheLink
 from imagestore.cachewords import CachedPicture, Gone, Setup, Usage, load_record
 from imagestore.picturecache import MAX_PICTURES_BYTES, PictureCache
 from imagestore.records import CONTENT_TYPES, ImageRecord, description
+from imagestore.settings import Settings
 from imagestore.spelling import is_teachable
 
-__all__ = ["Cache", "CachedPicture", "Gone"]
+__all__ = ["Cache", "CachedPicture", "Gone", "open_cache"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ MAX_SPELLINGS = 10_000
 
 BAR_TTL_S = 30
 """Longer than any transaction may take."""
+
+TIMEOUT_S = 0.3
+"""For a connect and for each read, where nobody says otherwise."""
 
 
 class Cache(PictureCache):
@@ -46,7 +50,7 @@ class Cache(PictureCache):
         fields_max: int,
         bytes_max: int = MAX_PICTURES_BYTES,
         spellings_max: int = MAX_SPELLINGS,
-        timeout_s: float = 0.3,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         super().__init__(
             CacheLink(url, timeout_s=timeout_s),
@@ -183,3 +187,19 @@ class Cache(PictureCache):
             return True
         log.warning("image %d, rev %d: could not be %s in the cache", image_id, rev, state)
         return False
+
+
+def open_cache(settings: Settings, url: str | None = None, *, timeout_s: float = TIMEOUT_S) -> Cache:
+    """The cache that the settings name, or as they want it in another Redis (`url`).
+
+    Raises:
+        ValueError: the URL cannot be used.
+    """
+    return Cache(
+        url or settings.redis_url,
+        record_ttl_s=settings.record_ttl_s,
+        picture_ttl_s=settings.cache_ttl_s,
+        fields_max=settings.cache_fields_max,
+        bytes_max=settings.cache_pictures_max_bytes,
+        timeout_s=timeout_s,
+    )

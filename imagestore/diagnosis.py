@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from imagestore.accounts import open_accounts
-from imagestore.cache import Cache
+from imagestore.cache import open_cache
 from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
 from imagestore.inventory import Inventory
@@ -35,6 +35,9 @@ EVICTION = "volatile-lfu"
 
 LEAST_FREE = 0.02, 0.10
 """Parts of a disk that are left when it is a fault, and when it is a warning."""
+
+REDIS_TIMEOUT_S = 2
+"""Longer than a server waits: a slow Redis is to be told from one that is away."""
 
 CLOCK_TOLERANCE_S = 2.0
 """Leases and lives are longer; times in records are compared across machines."""
@@ -132,7 +135,7 @@ def _redis(settings: Settings) -> Iterator[Check]:
 
 
 def _sentinels(name: str, url: str) -> Iterator[Check]:
-    named = named_masters(url, timeout_s=2)
+    named = named_masters(url, timeout_s=REDIS_TIMEOUT_S)
     masters = set(named.values()) - {None}
     silent = [place for place, master in named.items() if master is None]
     if silent:
@@ -149,7 +152,7 @@ def _sentinels(name: str, url: str) -> Iterator[Check]:
 
 
 def _one_redis(name: str, url: str, settings: Settings) -> Iterator[Check]:
-    with closing(open_cache(settings, url)) as cache:
+    with closing(open_cache(settings, url, timeout_s=REDIS_TIMEOUT_S)) as cache:
         setup, usage = cache.setup(), cache.usage()
         if setup is None or usage is None:
             yield Check(name, "fault", "it does not answer", _ADVICE[name])
@@ -207,17 +210,6 @@ _LOOKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
 }
 
 
-def open_cache(settings: Settings, url: str) -> Cache:
-    """A cache on any Redis of these settings."""
-    return Cache(
-        url,
-        record_ttl_s=settings.record_ttl_s,
-        picture_ttl_s=settings.cache_ttl_s,
-        fields_max=settings.cache_fields_max,
-        timeout_s=2,
-    )
-
-
 @contextmanager
 def open_overview(settings: Settings) -> Iterator[Overview]:
     """An overview alone, without the rest of an image store."""
@@ -232,7 +224,7 @@ def open_overview(settings: Settings) -> Iterator[Overview]:
                     )
                 )
             ),
-            stack.enter_context(closing(open_cache(settings, settings.redis_url))),
+            stack.enter_context(closing(open_cache(settings, timeout_s=REDIS_TIMEOUT_S))),
             stack.enter_context(closing(JobQueue(settings.queue_url))),
         )
 

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from imagestore.accounts import Accounts
-from imagestore.cache import Cache
+from imagestore.cache import Cache, open_cache
 from imagestore.catalog import Catalog
 from imagestore.errors import DatabaseUnavailable, ImagestoreError
 from imagestore.inventory import Inventory
@@ -213,13 +213,7 @@ class _Adapters:
         return cls(
             open_storages(settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir),
             Catalog(settings.database_url, pool_size=pool_size, quota=settings.quota),
-            Cache(
-                settings.redis_url,
-                record_ttl_s=settings.record_ttl_s,
-                picture_ttl_s=settings.cache_ttl_s,
-                fields_max=settings.cache_fields_max,
-                bytes_max=settings.cache_pictures_max_bytes,
-            ),
+            open_cache(settings),
             open_renderer(settings, for_one_job=for_one_job),
             TaskCatalog(settings.database_url, lease_s=settings.task_lease_s, pool_size=pool_size),
             JobQueue(settings.queue_url),

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from imagestore.cache import Cache
+from imagestore.cache import Cache, open_cache
 from imagestore.inventory import Inventory
 from imagestore.settings import Settings
 from imagestore.spool import Spool
@@ -57,17 +57,7 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
                 )
             )
         )
-        cache = stack.enter_context(
-            contextlib.closing(
-                Cache(
-                    settings.redis_url,
-                    record_ttl_s=settings.record_ttl_s,
-                    picture_ttl_s=settings.cache_ttl_s,
-                    fields_max=settings.cache_fields_max,
-                    bytes_max=settings.cache_pictures_max_bytes,
-                )
-            )
-        )
+        cache = stack.enter_context(contextlib.closing(open_cache(settings)))
         yield Parts(settings, inventory, tasks, storage, cache, Spool(settings.spool_dir))
 
 
