@@ -27,7 +27,7 @@ from imagestore import logs
 from imagestore.actor import Actor, act_as
 from imagestore.errors import NotFound
 from imagestore.metrics import count_request, request_begins, request_ends
-from imagestore.patience import has_waited
+from imagestore.patience import note_wait
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 
@@ -37,8 +37,8 @@ App = falcon.App[falcon.Request, falcon.Response]
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 """Of a request, by whoever gave it first; nginx.conf.template has the same grammar."""
 
-
 SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
+"""Of a wait, as nginx/lua/line.lua writes them and with room to spare."""
 
 
 class RequestIds:
@@ -79,7 +79,7 @@ class Patience:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         said = req.get_header("X-Waited") or ""
-        has_waited(float(said) if SECONDS.fullmatch(said) else 0.0)
+        note_wait(float(said) if SECONDS.fullmatch(said) else 0.0)
 
 
 class WholeBodies:

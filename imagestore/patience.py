@@ -6,7 +6,7 @@ from contextvars import ContextVar
 _waited_s: ContextVar[float] = ContextVar("waited_s", default=0.0)
 
 
-def has_waited(seconds: float) -> None:
+def note_wait(seconds: float) -> None:
     """What this thread works on from now on has waited for so long."""
     _waited_s.set(seconds)
 

@@ -7,7 +7,7 @@ import falcon.testing
 import pytest
 
 from api.app import Patience
-from imagestore.patience import has_waited, waited_s
+from imagestore.patience import note_wait, waited_s
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_what_nginx_says_counts_for_this_request_alone(said: str | None, seconds
 
     def serve() -> float:
         # Of the request before it in this thread.
-        has_waited(1.5)
+        note_wait(1.5)
         Patience().process_request(request, falcon.Response())
         return waited_s()
 

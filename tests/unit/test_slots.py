@@ -15,7 +15,7 @@ import pytest
 
 from imagestore.children.slots import Slots
 from imagestore.errors import Overloaded
-from imagestore.patience import has_waited
+from imagestore.patience import note_wait
 from tests.servers import wait_until
 
 
@@ -102,7 +102,7 @@ def test_who_has_waited_elsewhere_waits_for_less(tmp_path: Path) -> None:
     slots, other = Slots(tmp_path, 1, queue=5, timeout_s=20), Slots(tmp_path, 1, queue=5, timeout_s=20)
 
     def ask() -> None:
-        has_waited(19.8)
+        note_wait(19.8)
         with slots.turn():
             pass
 
