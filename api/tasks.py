@@ -23,6 +23,7 @@ from imagestore.names import check_domain, check_id
 from imagestore.query import parse_query
 from imagestore.service import ImageStore
 from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, describe_task
+from imagestore.tasks import conflict
 
 log = logging.getLogger(__name__)
 
@@ -123,11 +124,11 @@ class Tasks(_Resource):
         if not good:
             return
         for taken in self._store.tasks.submit_lines(batch, good):
-            if taken.url == good[taken.line].url:
-                answer.accept(taken.line, taken.id, taken.url)
-            else:
-                detail = f"task {taken.id} came with this line and Idempotency-Key, for another URL"
+            if taken.differing:
+                detail = conflict(taken, "this line and Idempotency-Key")
                 answer.reject(taken.line, TaskConflict.name, detail)
+            else:
+                answer.accept(taken.line, taken.id, taken.url)
 
 
 class Task(_Resource):

@@ -25,9 +25,11 @@ from imagestore.taskrows import (
     END,
     LAST_FETCH_NAMED,
     LAST_FETCH_UNNAMED,
+    WISHED,
     TaskTable,
     chosen,
     cut,
+    differing,
     ending,
     flag_ext,
     held,
@@ -47,11 +49,13 @@ _RACES = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Taken:
-    """A line of a batch that is a task now, or was one already; `url` is that of the task."""
+    """A line of a batch that is a task now, or was one already; `differing` names what a task that was there
+    asks for otherwise."""
 
     line: int
     id: int
     url: str
+    differing: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,9 +119,14 @@ class TaskCatalog(TaskTable):
         lines = sorted(tasks)
         of_batch = (ImageTask.batch == batch) & ImageTask.line.between(lines[0], lines[-1])
         select = ImageTask.select(ImageTask.line, ImageTask.id, ImageTask.url).where(of_batch).tuples()
+        wishes = ImageTask.select(ImageTask.line, *WISHED).where(of_batch).dicts()
 
         def work(database: Connection) -> tuple[list[Taken], list[int]]:
-            there = {line for line, _, _ in select.clone().execute(database)}
+            there = {
+                row["line"]: differing(row, tasks[row["line"]])
+                for row in wishes.clone().execute(database).iterator()
+                if row["line"] in tasks
+            }
             now = moment()
             rows = [
                 {**self._new_row(tasks[line], now, queued), "batch": batch, "line": line}
@@ -127,7 +136,11 @@ class TaskCatalog(TaskTable):
             for start in range(0, len(rows), _ROWS_PER_QUERY // 10):
                 ImageTask.insert_many(rows[start : start + _ROWS_PER_QUERY // 10]).execute(database)
             rows_there = sorted(select.clone().execute(database))
-            taken = [Taken(*row) for row in rows_there if row[0] in tasks]
+            taken = [
+                Taken(line, task_id, url, there.get(line, ()))
+                for line, task_id, url in rows_there
+                if line in tasks
+            ]
             return taken, [one.id for one in taken if one.line not in there]
 
         return self._database.write(work)

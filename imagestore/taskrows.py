@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -108,6 +109,30 @@ def new_values(task: NewTask, now: datetime) -> dict[str, Any]:
         "create_time": now,
         "update_time": now,
     }
+
+
+WISHED = (
+    *(ImageTask.kind, ImageTask.domain, ImageTask.dkey, ImageTask.url, ImageTask.page_url),
+    *(ImageTask.metadata, ImageTask.overwrite, ImageTask.callback, ImageTask.sha256),
+)
+"""What a client asks for; but for `sha256` no attempt changes any of it."""
+
+
+def differing(row: Mapping[str, Any], task: NewTask) -> tuple[str, ...]:
+    """The names of the columns of `WISHED` that a task asks for otherwise than a row.
+
+    The content of a download is not asked for: its row has what an attempt found.
+    """
+    wish = new_values(task, moment())
+    names = [column.name for column in WISHED]
+    if task.sha256 is None:
+        names.remove("sha256")
+    return tuple(name for name in names if _plain(row[name]) != _plain(wish[name]))
+
+
+def _plain(value: Any) -> str:
+    """Python takes true for 1; as text they differ."""
+    return json.dumps(value, sort_keys=True)
 
 
 def ending(ended: Ended, now: datetime, *, has_callback: bool) -> dict[str, Any]:

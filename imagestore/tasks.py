@@ -64,10 +64,8 @@ class Tasks:
         else:
             taken, new = self._catalog.insert_lines(batch, {1: task}, queued=now)
             record, is_new = self.get(taken[0].id), bool(new)
-            if not is_new and not _same_wish(record, task):
-                raise TaskConflict(
-                    f"task {record.id} came with this Idempotency-Key and asks for something else"
-                )
+            if taken[0].differing:
+                raise TaskConflict(conflict(taken[0], "this Idempotency-Key"))
         if now and is_new:
             self._send(queue_of(task.kind), Job(WORK, record.id, task.host or task.domain))
         log.info("took task_id=%d kind=%s domain=%s", record.id, record.kind, record.domain)
@@ -178,9 +176,6 @@ def batch_name(owner: str, key: str) -> str:
     return hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()[:32]
 
 
-def _same_wish(record: TaskRecord, task: NewTask) -> bool:
-    """What the task found out since, the name and the content of a download, is not compared."""
-    told = (record.kind, record.domain, record.url or "")
-    same_name = task.dkey is None or task.dkey == record.dkey
-    same_content = task.sha256 is None or task.sha256 == record.sha256
-    return told == (task.kind, task.domain, task.url) and same_name and same_content
+def conflict(taken: Taken, came_with: str) -> str:
+    """Why a task that is there cannot be the answer to what is asked for now."""
+    return f"task {taken.id} came with {came_with} and another {', '.join(taken.differing)}"

@@ -131,6 +131,47 @@ def test_idempotency_key_with_another_batch_is_noticed(tasks: TaskStack) -> None
     assert [one["line"] for one in other["tasks"]] == [2]
 
 
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("domain", "other"),
+        ("dkey", "another"),
+        ("dkey", None),
+        ("page_url", "http://example.org/other-page"),
+        ("metadata", {"n": True}),
+        ("callback", "http://example.org/other-hook"),
+        ("overwrite", True),
+    ],
+)
+def test_idempotency_key_with_another_wish_is_a_conflict(tasks: TaskStack, member: str, value: Any) -> None:
+    header = {"Idempotency-Key": f"wish-{member}-{value is None}"}
+    wish = {
+        "url": "http://example.org/wish",
+        "domain": "wish",
+        "dkey": "a",
+        "page_url": "http://example.org/page",
+        "metadata": {"n": 1, "list": [1.5, None, "é"]},
+        "callback": "http://example.org/hook",
+        "overwrite": False,
+    }
+
+    first = post_lines(tasks, [wish], **header).json()
+    again = post_lines(tasks, [wish], **header).json()
+    other = post_lines(tasks, [{**wish, member: value}], **header).json()
+    alone = [
+        tasks.http.post("/image/download", json=body, headers=header)
+        for body in (wish, wish, {**wish, member: value})
+    ]
+
+    assert first == again
+    assert other["tasks"] == []
+    (rejected,) = other["rejected"]
+    assert (rejected["line"], rejected["problem"]) == (1, "task-conflict")
+    assert rejected["detail"].endswith(f"and another {member}")
+    assert [answer.status_code for answer in alone] == [202, 202, 409]
+    assert alone[0].json()["id"] == alone[1].json()["id"]
+
+
 def test_idempotent_download_is_one_task(tasks: TaskStack) -> None:
     def post() -> int:
         header = {"Idempotency-Key": "one"}
