@@ -1,20 +1,16 @@
 """The gallery: search, and a grid of thousands."""
 
-import io
 import re
 import sqlite3
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import Open
 from tests.imagestack import ImageStack
-from tests.pictures import animation, photo
+from tests.pictures import animation, encode, opened, photo, plain
 
 MANY = 3_000
-RED, BLUE = (200, 30, 30), (30, 30, 200)
 
 
 @pytest.fixture(scope="module")
@@ -68,24 +64,19 @@ def test_thumbnails_come_from_the_service(open_console: Open, many: None) -> Non
     assert "/image/read?" in (first.get_attribute("src") or "")
 
 
-def test_thumbnail_of_an_animation_is_a_still(open_console: Open, stack: ImageStack) -> None:
-    stack.upload(animation("gif", [RED, BLUE]).body, "moving", "solid.gif")
-    clear = [Image.new("RGBA", (60, 40), (*colour, 128)) for colour in (RED, BLUE)]
-    body = io.BytesIO()
-    clear[0].save(body, "webp", save_all=True, append_images=clear[1:])
-    stack.upload(body.getvalue(), "moving", "clear.webp")
-    page = open_console("#/gallery?domain=moving")
+def test_thumbnails_are_small_stills(open_console: Open, stack: ImageStack) -> None:
+    moving = animation("gif", [(200, 30, 30), (30, 30, 200)]).data
+    clear = encode(plain((200, 30, 30, 90)), "png").data
+    for name, data in {"1-clear.png": clear, "2-moving.gif": moving, "3-photo.jpg": photo(60, 40)}.items():
+        stack.upload(data, "stills", name)
+    page = open_console("#/gallery?domain=stills")
+    page.wait_for_function("() => document.querySelectorAll('.grid-cells img').length === 3")
 
-    page.wait_for_function("() => document.querySelectorAll('.grid-cells img').length === 2")
     sources = page.eval_on_selector_all(".grid-cells img", "all => all.map(each => each.src)")
 
-    for source in sources:
-        with Image.open(io.BytesIO(page.request.get(source).body())) as thumbnail:
-            assert getattr(thumbnail, "n_frames", 1) == 1
-    assert sorted(str(parse_qs(urlsplit(source).query)["format"][0]) for source in sources) == [
-        "jpeg",
-        "png",
-    ]
+    thumbnails = [opened(page.request.get(source).body()) for source in sources]
+    assert [thumbnail.format for thumbnail in thumbnails] == ["WEBP", "JPEG", "JPEG"]
+    assert [getattr(thumbnail, "n_frames", 1) for thumbnail in thumbnails] == [1, 1, 1]
 
 
 def test_arrow_keys_move_and_the_way_back_leads_to_the_same_place(open_console: Open, many: None) -> None:
@@ -114,6 +105,28 @@ def test_arrow_keys_move_and_the_way_back_leads_to_the_same_place(open_console: 
     page.go_back()
 
     expect(page.get_by_text(name)).to_be_in_viewport()
+
+
+def test_chosen_cell_has_a_ring_in_sight(open_console: Open, many: None) -> None:
+    page = open_console("#/gallery?domain=many")
+    page.locator(".grid-cells img").first.wait_for()
+    page.locator(".grid-cells a").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.activeElement.querySelector('.name')?.textContent?.endsWith('0001')")
+
+    ring = page.evaluate(
+        """() => {
+          const { outlineStyle, outlineWidth, outlineOffset }
+            = getComputedStyle(document.activeElement.querySelector('.thumb'));
+          return [outlineStyle, parseFloat(outlineWidth), parseFloat(outlineOffset)];
+        }"""
+    )
+
+    # A cell paints nothing beyond itself, so the ring has to be inside.
+    style, width, offset = ring
+    assert style == "solid"
+    assert width >= 3
+    assert offset <= -width
 
 
 def test_search_narrows_by_every_field(open_console: Open, stack: ImageStack) -> None:

@@ -8,10 +8,10 @@ const TRIES = 4;
 // Domains whose pictures nobody sees without a signature; they are asked for with the key.
 const closed = new Set();
 
-// A still picture, also of an animation, which would be made and sent frame by frame.
+// A still, also of an animation, which would be made and sent frame by frame; each of these counts as one with alpha.
 function thumbQuery(image, side, fit = "cover") {
   const { alpha, frames } = image.image_metadata;
-  const format = alpha ? (frames > 1 ? "png" : "webp") : "jpeg";
+  const format = alpha && frames === 1 ? "webp" : "jpeg";
   return { width: side, height: side, fit, format };
 }
 
