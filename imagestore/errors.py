@@ -83,7 +83,9 @@ class FetchTargetForbidden(ImagestoreError):
     name = "fetch-target-forbidden"
 
     def __init__(
-        self, detail: str = "the URL leads to an address or a port that this server may not reach"
+        self,
+        detail: str = "the URL leads to an address or a port that this server may not reach"
+        " (settings FETCH_ALLOW, FETCH_PORTS)",
     ) -> None:
         super().__init__(detail)
 

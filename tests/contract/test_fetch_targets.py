@@ -90,7 +90,10 @@ def assert_forbidden(fetcher: Fetcher, url: str, spool: Spool) -> None:
     """Refused, in words that are the same for every address."""
     with pytest.raises(FetchTargetForbidden) as caught, fetcher.fetch(url, spool):
         pytest.fail(f"{url} was fetched")
-    assert caught.value.detail == "the URL leads to an address or a port that this server may not reach"
+    assert caught.value.detail == (
+        "the URL leads to an address or a port that this server may not reach"
+        " (settings FETCH_ALLOW, FETCH_PORTS)"
+    )
 
 
 def literal(address: Address) -> str:
