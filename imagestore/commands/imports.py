@@ -76,14 +76,14 @@ def command(
             finally:
                 if report is not None:
                     _write_report(report, noted)
-        failed = _tell(out, noted, intake.tally)
+        failed = _tell(out, noted, intake.tally, report)
     if stopped:
         out.hint(f"stopped; the same command goes on (its journal is {path})")
         return STOPPED
     return PROBLEMS if failed else OK
 
 
-def _tell(out: Output, journal: Journal, tally: Counter[str]) -> int:
+def _tell(out: Output, journal: Journal, tally: Counter[str], report: Path | None) -> int:
     """Print what this run did and what is still wrong; how many entries of the import failed."""
     counts = journal.counts()
     told = {name: tally[name] for name in (STORED, KNOWN, "skipped")}
@@ -91,7 +91,8 @@ def _tell(out: Output, journal: Journal, tally: Counter[str]) -> int:
     out.record({**told, "waiting": counts.get(FETCHING, 0)})
     for number, outcome in enumerate(journal.in_state(FAILED)):
         if number == SHOWN_FAILURES:
-            out.hint(f"... and {told['failed'] - number} more; --report writes all of them")
+            where = f"{report} has all of them" if report else "--report writes all of them"
+            out.hint(f"... and {told['failed'] - number} more; {where}")
             break
         out.hint(f"{outcome.source}: {outcome.problem}: {outcome.detail}")
     return told["failed"]

@@ -98,6 +98,19 @@ def test_failures_are_told_and_reported_with_their_reasons(
     assert (mended[0], mended[1]["failed"]) == (0, 0)
 
 
+def test_report_is_named_when_not_every_failure_is_shown(
+    around: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = folder_of(tmp_path / "photos", {f"{number}.png": b"no picture" for number in range(7)})
+    report = tmp_path / "report.csv"
+
+    with_report = ran(capsys, "import", photos, "--domain", "many-bad", "--report", report)
+    without = ran(capsys, "import", photos, "--domain", "many-bad")
+
+    assert f"... and 2 more; {report} has all of them" in with_report[2].replace("\n", "")
+    assert "... and 2 more; --report writes all of them" in without[2].replace("\n", " ")
+
+
 def test_a_list_has_files_and_urls(
     around: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
