@@ -29,7 +29,7 @@ export function CopyButton({ text, label = "Copy" }) {
 }
 
 // A question with two answers, as a modal dialog. `onAnswer` gets true or false.
-export function Confirm({ title, children, yes, onAnswer }) {
+export function Confirm({ title, children, yes, isHarmless, onAnswer }) {
   const dialog = useRef();
   useEffect(() => dialog.current.showModal(), []);
   return html`<dialog ref=${dialog} aria-labelledby="confirm-title" onCancel=${() => onAnswer(false)}>
@@ -38,7 +38,7 @@ export function Confirm({ title, children, yes, onAnswer }) {
       ${children}
       <footer>
         <button type="button" class="secondary" autofocus onClick=${() => onAnswer(false)}>Cancel</button>
-        <button type="button" class="danger" onClick=${() => onAnswer(true)}>${yes}</button>
+        <button type="button" class=${isHarmless ? "" : "danger"} onClick=${() => onAnswer(true)}>${yes}</button>
       </footer>
     </article>
   </dialog>`;

@@ -76,7 +76,7 @@ function Overall({ query }) {
         ? html`<p class="more"><button type="button" class="outline secondary" onClick=${() => setLimit(limit + STEP)}>Show more</button></p>`
         : html`<p class="muted">There are more; a filter shows others.</p>`)}
     </section>
-    ${isAsking && html`<${Confirm} title="Try again?" yes="Retry" onAnswer=${retryAll}>
+    ${isAsking && html`<${Confirm} title="Try again?" yes="Retry" isHarmless onAnswer=${retryAll}>
       <p>${number(count)} failed ${count === 1 ? "task starts" : "tasks start"} over${reason && html`, those with <b>${reason}</b>`}${domain && html`, in the domain <b>${domain}</b>`}.</p>
     <//>`}`;
 }
