@@ -72,7 +72,9 @@ def receive_upload(
         for name in fields.keys() - allowed:
             raise unknown_parameter(name, f"one of {', '.join(sorted(allowed)) or 'none'}")
         if spooled.content.size == 0:
-            raise InvalidRequest("the picture is empty, expected its bytes as the body or as the part 'file'")
+            raise InvalidRequest(
+                "the picture has 0 bytes, expected those of a picture, as the body or as the part 'file'"
+            )
         yield Upload(spooled, fields)
 
 
