@@ -112,7 +112,9 @@ def test_chosen_cell_has_a_ring_in_sight(open_console: Open, many: None) -> None
     page.locator(".grid-cells img").first.wait_for()
     page.locator(".grid-cells a").first.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("() => document.activeElement.querySelector('.name')?.textContent?.endsWith('0001')")
+    page.wait_for_function(
+        "() => document.activeElement.querySelector('.name')?.textContent?.endsWith('0001')"
+    )
 
     ring = page.evaluate(
         """() => {
