@@ -1,5 +1,6 @@
 // One watermark: its defaults as controls, tried on a picture while they change; replace and delete.
 import { ask } from "./api.js";
+import { useAttempt } from "./attempt.js";
 import { Control } from "./controls.js";
 import { html, useEffect, useState } from "./html.js";
 import { useLivePicture } from "./live.js";
@@ -48,48 +49,40 @@ function Preview({ picture, query, version }) {
 }
 
 function Defaults({ mark, values, parameters, onChange, onSaved }) {
-  const [state, setState] = useState({ isBusy: false, problem: null, told: "" });
+  const { isBusy, problem, told, attempt, hush } = useAttempt();
   const isChanged = FIELDS.some((field) => values[field] !== defaultsOf(mark)[field]);
 
-  async function save(event) {
+  function save(event) {
     event.preventDefault();
-    setState({ isBusy: true, problem: null, told: "" });
     // A merge patch: null takes a default away; what else the metadata holds stays.
     const patch = Object.fromEntries(FIELDS.map((field) => [field, typed(field, values[field])]));
-    try {
+    attempt(async () => {
       await ask(`v1/images/${mark.id}`, { method: "PATCH", json: { user_metadata: patch } });
-      setState({ isBusy: false, problem: null, told: "Saved. Every picture with this watermark shows it within a second." });
       await onSaved();
-    } catch (problem) {
-      setState({ isBusy: false, problem, told: "" });
-    }
+    }, "Saved. Every picture with this watermark shows it within a second.");
   }
 
   return html`<form class="controls" onSubmit=${save}>
     ${FIELDS.map((field) => parameters[field] && html`<${Control} key=${field} parameter=${parameters[field]} value=${values[field]}
-      onChange=${(value) => { onChange({ ...values, [field]: value }); setState({ ...state, told: "" }); }} />`)}
+      onChange=${(value) => { onChange({ ...values, [field]: value }); hush(); }} />`)}
     <div class="buttons">
-      <button class="small" disabled=${!isChanged || state.isBusy} aria-busy=${state.isBusy ? "true" : null}>Save as defaults</button>
+      <button class="small" disabled=${!isChanged || isBusy} aria-busy=${isBusy ? "true" : null}>Save as defaults</button>
       <button type="button" class="small outline secondary" disabled=${!isChanged} onClick=${() => onChange(defaultsOf(mark))}>Undo</button>
     </div>
-    <${ProblemNotice} problem=${state.problem} />
-    ${state.told && html`<${Notice}>${state.told}<//>`}
+    <${ProblemNotice} problem=${problem} />
+    ${told && html`<${Notice}>${told}<//>`}
   </form>`;
 }
 
 function Actions({ mark, onChanged }) {
   const [isAsking, setAsking] = useState(false);
-  const [state, setState] = useState({ isBusy: false, problem: null, told: "" });
+  const { isBusy, problem, told, attempt } = useAttempt();
 
-  async function attempt(options, told) {
-    setState({ isBusy: true, problem: null, told: "" });
-    try {
+  function change(options, told) {
+    attempt(async () => {
       await ask(`v1/images/${mark.id}`, options);
       await onChanged();
-      setState({ isBusy: false, problem: null, told });
-    } catch (problem) {
-      setState({ isBusy: false, problem, told: "" });
-    }
+    }, told);
   }
 
   function replace(event) {
@@ -98,18 +91,18 @@ function Actions({ mark, onChanged }) {
     if (!file) return;
     const body = new FormData();
     body.append("file", file);
-    attempt({ method: "PUT", body }, "Replaced.");
+    change({ method: "PUT", body }, "Replaced.");
   }
 
   return html`<div class="buttons actions">
-      <label class="file small" aria-busy=${state.isBusy ? "true" : null}>Replace<input type="file" accept="image/*" disabled=${state.isBusy} onChange=${replace} /></label>
-      <button type="button" class="small outline danger-outline" disabled=${state.isBusy} onClick=${() => setAsking(true)}>Delete</button>
+      <label class="file small" aria-busy=${isBusy ? "true" : null}>Replace<input type="file" accept="image/*" disabled=${isBusy} onChange=${replace} /></label>
+      <button type="button" class="small outline danger-outline" disabled=${isBusy} onClick=${() => setAsking(true)}>Delete</button>
       <${CopyButton} text=${`watermark=${encodeURIComponent(mark.dkey)}`} label="Copy its parameter" />
     </div>
-    <${ProblemNotice} problem=${state.problem} />
-    ${state.told && html`<${Notice}>${state.told}<//>`}
+    <${ProblemNotice} problem=${problem} />
+    ${told && html`<${Notice}>${told}<//>`}
     ${isAsking && html`<${Confirm} title="Delete this watermark?" yes="Delete"
-        onAnswer=${(isSure) => { setAsking(false); if (isSure) attempt({ method: "DELETE" }, ""); }}>
+        onAnswer=${(isSure) => { setAsking(false); if (isSure) change({ method: "DELETE" }); }}>
       <p>URLs with <b>watermark=${mark.dkey}</b> will answer 404. Those without it are as they were.</p>
     <//>`}`;
 }

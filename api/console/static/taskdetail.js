@@ -1,5 +1,6 @@
 // One task: all that is known of it.
 import { askJson } from "./api.js";
+import { useAttempt } from "./attempt.js";
 import { Flag } from "./flags.js";
 import { html, useEffect, useState } from "./html.js";
 import { usePolling } from "./polling.js";
@@ -10,20 +11,19 @@ import { ProblemNotice, time } from "./ui.js";
 
 export function TaskDetail({ id }) {
   const { value: task, problem, poke } = usePolling((signal) => askJson(`v1/tasks/${encodeURIComponent(id)}`, { signal, cache: "no-store" }), id);
-  const [acted, setActed] = useState({ isBusy: false, problem: null });
+  const acted = useAttempt();
   const image = useImage(task?.flag === "failed" ? null : task?.image_id);
 
-  async function act(_, what) {
-    setActed({ isBusy: true, problem: null });
-    try {
-      if (what === "retry") await askJson(`v1/tasks/${task.id}/retry`, { method: "POST" });
-      else await askJson(`v1/tasks/${task.id}`, { method: "DELETE" });
-      setActed({ isBusy: false, problem: null });
-      if (what === "withdraw") navigate(href("tasks"));
-      else poke();
-    } catch (found) {
-      setActed({ isBusy: false, problem: found });
-    }
+  function act(_, what) {
+    acted.attempt(async () => {
+      if (what === "retry") {
+        await askJson(`v1/tasks/${task.id}/retry`, { method: "POST" });
+        poke();
+      } else {
+        await askJson(`v1/tasks/${task.id}`, { method: "DELETE" });
+        navigate(href("tasks"));
+      }
+    });
   }
 
   return html`<nav aria-label="Up"><a href=${href("tasks")}>← All tasks</a></nav>

@@ -1,6 +1,7 @@
 // One picture: how it looks in every rendition, what is known of it, and what can be done with it.
 import { About, Links } from "../about.js";
 import { ask } from "../api.js";
+import { useAttempt } from "../attempt.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { forgetListing } from "../listing.js";
 import { MetadataEditor } from "../metadata.js";
@@ -53,18 +54,8 @@ export default function Picture({ args: [id], query }) {
 
 function Actions({ image, etag, onReplaced }) {
   const [isAsking, setAsking] = useState(false);
-  const [state, setState] = useState({ isBusy: false, problem: null, told: "" });
+  const { isBusy, problem, told, attempt } = useAttempt();
   const purge = useRef();
-
-  async function attempt(work, told) {
-    setState({ isBusy: true, problem: null, told: "" });
-    try {
-      await work();
-      setState({ isBusy: false, problem: null, told });
-    } catch (problem) {
-      setState({ isBusy: false, problem, told: "" });
-    }
-  }
 
   function replace(event) {
     const [file] = event.target.files;
@@ -86,16 +77,16 @@ function Actions({ image, etag, onReplaced }) {
       await ask(`v1/images/${image.id}`, { method: "DELETE", query, headers: { "If-Match": etag } });
       forgetListing();
       navigate(href("gallery", [], { domain: image.domain }));
-    }, "");
+    });
   }
 
   return html`<div class="buttons">
-      <label class="file small" aria-busy=${state.isBusy ? "true" : null}>Replace<input type="file"
-        accept="image/*" disabled=${state.isBusy} onChange=${replace} /></label>
-      <button type="button" class="small outline danger-outline" disabled=${state.isBusy}
+      <label class="file small" aria-busy=${isBusy ? "true" : null}>Replace<input type="file"
+        accept="image/*" disabled=${isBusy} onChange=${replace} /></label>
+      <button type="button" class="small outline danger-outline" disabled=${isBusy}
         onClick=${() => setAsking(true)}>Delete</button>
     </div>
-    ${(state.problem || state.told) && html`<div class="wide"><${ProblemNotice} problem=${state.problem} />${state.told && html`<${Notice}>${state.told}<//>`}</div>`}
+    ${(problem || told) && html`<div class="wide"><${ProblemNotice} problem=${problem} />${told && html`<${Notice}>${told}<//>`}</div>`}
     ${
       isAsking &&
       html`<${Confirm} title="Delete this picture?" yes="Delete" onAnswer=${answer}>

@@ -1,5 +1,6 @@
 // Marks, which are pictures of the domain `watermark`: upload one, try it on a picture, keep its defaults.
 import { ask, askJson, follow } from "../api.js";
+import { useAttempt } from "../attempt.js";
 import { html, useEffect, useState } from "../html.js";
 import { forgetListing } from "../listing.js";
 import { MarkEditor } from "../markeditor.js";
@@ -41,32 +42,29 @@ export default function Watermarks({ args: [name] }) {
 
 function UploadMark({ onStored }) {
   const [name, setName] = useState("");
-  const [state, setState] = useState({ isBusy: false, problem: null, told: "" });
+  const { isBusy, problem, told, attempt } = useAttempt();
 
-  async function upload(event) {
+  function upload(event) {
     const [file] = event.target.files;
     event.target.value = "";
     if (!file) return;
     const dkey = name || file.name.replace(/\.[^.]*$/, "");
     const body = new FormData();
     for (const [field, value] of Object.entries({ domain: DOMAIN, dkey, file })) body.append(field, value);
-    setState({ isBusy: true, problem: null, told: "" });
-    try {
+    attempt(async () => {
       const mark = await askJson("v1/images", { method: "POST", body });
       setName("");
-      setState({ isBusy: false, problem: null, told: `Stored. Pictures get it by watermark=${mark.dkey}` });
       await onStored(mark);
-    } catch (problem) {
-      setState({ isBusy: false, problem, told: "" });
-    }
+      return mark;
+    }, (mark) => `Stored. Pictures get it by watermark=${mark.dkey}`);
   }
 
   return html`<div class="toolbar">
       <label>Name<input value=${name} maxlength="255" placeholder="as the file's" autocapitalize="none" spellcheck=${false} onInput=${(event) => setName(event.target.value.trim())} /></label>
-      <label class="file" aria-busy=${state.isBusy ? "true" : null}>Upload a watermark<input type="file" accept="image/*" disabled=${state.isBusy} onChange=${upload} /></label>
+      <label class="file" aria-busy=${isBusy ? "true" : null}>Upload a watermark<input type="file" accept="image/*" disabled=${isBusy} onChange=${upload} /></label>
     </div>
-    <${ProblemNotice} problem=${state.problem} />
-    ${state.told && html`<${Notice}>${state.told}<//>`}`;
+    <${ProblemNotice} problem=${problem} />
+    ${told && html`<${Notice}>${told}<//>`}`;
 }
 
 async function allMarks() {
