@@ -1,5 +1,6 @@
 """Pictures out: by id, by content sum, by name."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 import falcon
@@ -31,6 +32,12 @@ from imagestore.service import ImageStore
 from imagestore.signing import without_signature
 from imagestore.spelling import spelling_of
 
+PICTURE_NAMES = ("id", "sum")
+"""Parameters by which a picture is asked for."""
+
+RECORD_NAMES = (*PICTURE_NAMES, "domain", "dkey")
+"""Parameters by which it is asked what is known of an image."""
+
 
 class ImageRead:
     """`/image/read?id=` or `sum=`, with the parameters of a rendition."""
@@ -40,20 +47,20 @@ class ImageRead:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         parameters = without_signature(parse_query(req.query_string))
-        image_id, digest = parameters.pop("id", None), parameters.pop("sum", None)
+        given = {name: parameters.pop(name) for name in PICTURE_NAMES if name in parameters}
         download = _file_name(parameters.pop("download", None))
         accept = req.get_header("Accept") or ""
         is_preset = parameters.keys() == {"preset"}
         parameters = dict(self._store.settings.presets.resolve(parameters))
         rendition = Rendition.from_parameters(parameters).negotiated(accept)
         with as_if_there(self._store, req):
-            record = find(self._store, image_id, digest)
+            record = find(self._store, given, PICTURE_NAMES)
         rule = self._store.settings.variants.of(record.domain)
         needs_signature = rule.kind == "signed" and not (rendition.is_original or is_preset)
         admission = admit(self._store, req, record.domain, always=needs_signature)
         wanted = self._store.reads.wanted(record, rendition)
         # A watermark may be replaced, whatever it lies on.
-        lasts = digest is not None and rendition.watermark is None
+        lasts = "sum" in given and rendition.watermark is None
         cache_control = admission.cache_control(None if lasts else self._store.settings.public_max_age_s)
         if parameters.get("format") == "auto":
             resp.set_header("Vary", "Accept")
@@ -78,14 +85,14 @@ class ImageInfo:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         parameters = without_signature(parse_query(req.query_string))
-        for name in parameters.keys() - {"id", "sum", "domain", "dkey"}:
+        for name in parameters.keys() - set(RECORD_NAMES):
             raise unknown_parameter(name, "id, sum, or domain and dkey")
         domain = parameters.get("domain")
         if domain is not None:
             # Before the look, so that nobody learns which names there are.
             admit(self._store, req, check_domain(domain))
         with as_if_there(self._store, req) if domain is None else nullcontext():
-            record = find(self._store, *(parameters.get(name) for name in ("id", "sum", "domain", "dkey")))
+            record = find(self._store, parameters, RECORD_NAMES)
         if domain is None:
             admit(self._store, req, record.domain)
         send_record(req, resp, record)
@@ -129,24 +136,22 @@ def check_route(domain: str) -> None:
         raise NotFound("there is no such route")
 
 
-def find(
-    store: ImageStore,
-    image_id: str | None,
-    digest: str | None,
-    domain: str | None = None,
-    dkey: str | None = None,
-) -> ImageRecord:
+def find(store: ImageStore, parameters: Mapping[str, str], names: Sequence[str]) -> ImageRecord:
     """The image that exactly one of id, sum, and domain with dkey names.
+
+    `names` are those of the parameters that the route takes: `PICTURE_NAMES` or `RECORD_NAMES`.
 
     Raises:
         InvalidRequest: none or more than one of them is given.
         ImageNotFound, InvalidParameter, InvalidKey
     """
+    image_id, digest, domain, dkey = (
+        parameters.get(name) if name in names else None for name in RECORD_NAMES
+    )
     named = domain is not None or dkey is not None
     if [image_id is not None, digest is not None, named].count(True) != 1:
-        raise InvalidRequest(
-            "expected exactly one of the parameters id and sum, or domain with dkey where allowed"
-        )
+        ways = "id, sum, and domain with dkey" if "dkey" in names else "id and sum"
+        raise InvalidRequest(f"expected exactly one of the parameters {ways}")
     if image_id is not None:
         return store.reads.by_id(check_id(image_id))
     if digest is not None:

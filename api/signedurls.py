@@ -9,7 +9,7 @@ from api import members
 from api.auth import caller
 from api.bodies import read_json
 from api.errors import unknown_parameter
-from api.read import find
+from api.read import PICTURE_NAMES, RECORD_NAMES, find
 from api.responses import send_json
 from imagestore.errors import ImageNotFound, InvalidKey, InvalidParameter, InvalidRequest
 from imagestore.grants import Grant
@@ -78,8 +78,8 @@ class SignedUrls:
         if path not in ROUTES:
             return _named(path), True
         given = parse_query(query)
-        names = ("id", "sum") if path == "/image/read" else ("id", "sum", "domain", "dkey")
-        record = find(self._store, *(given.get(name) for name in names))
+        names = PICTURE_NAMES if path == "/image/read" else RECORD_NAMES
+        record = find(self._store, given, names)
         return record.domain, "sum" not in given
 
 

@@ -28,6 +28,18 @@ def test_requests_that_cannot_be_understood(shared_stack: ImageStack, query: str
     assert_problem(shared_stack.http.get(f"/image/read?{query}"), 400, "invalid-request")
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/image/read", "id and sum"), ("/image/info", "id, sum, and domain with dkey")],
+)
+def test_a_picture_without_a_name_is_told_what_the_route_takes(
+    shared_stack: ImageStack, path: str, expected: str
+) -> None:
+    answer = shared_stack.http.get(path)
+
+    assert answer.json()["detail"] == f"expected exactly one of the parameters {expected}"
+
+
 @pytest.mark.parametrize("path", ["/image/read", "/v1/image/read", "/image/info"])
 @pytest.mark.parametrize(
     "value", ["1abc", "+5", "1_0", "%EF%BC%91%EF%BC%90", "%207", "0x10", "-0", "", "0", "01"]
