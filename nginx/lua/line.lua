@@ -28,6 +28,9 @@ local count
 -- By number; `first` is the head of the line if there is one.
 local waiting, first, last = {}, 1, 0
 
+-- What the meter shows: of this worker, how many wait, and how many it has refused since it was asked last.
+local how_many_wait, refused = 0, 0
+
 -- Once, in the master process; 0 is a number that fits.
 function line.configure(how_many)
     count = assert(tonumber(how_many), "RENDER_PLACES is not a number")
@@ -54,6 +57,7 @@ end
 
 local function go(number)
     waiting[number] = nil
+    how_many_wait = how_many_wait - 1
     while first <= last and not waiting[first] do
         first = first + 1
     end
@@ -66,6 +70,7 @@ local function wait(seconds)
     last = last + 1
     local number = last
     waiting[number] = turn
+    how_many_wait = how_many_wait + 1
     local place
     repeat
         local left = deadline - ngx.now()
@@ -86,11 +91,9 @@ function line.enter()
     local place = first > last and take()
     local has_waited = not place
     if has_waited then
-        if last - first >= MAX_WAITING then
-            return false
-        end
-        place = wait(PATIENCE_S)
+        place = last - first < MAX_WAITING and wait(PATIENCE_S)
         if not place then
+            refused = refused + 1
             return false
         end
     end
@@ -109,6 +112,13 @@ function line.leave()
         places:delete(place)
         wake_head()
     end
+end
+
+-- How many wait in this worker, and how many it has refused since the last call.
+function line.news()
+    local since = refused
+    refused = 0
+    return how_many_wait, since
 end
 
 return line

@@ -3,6 +3,8 @@
 -- Each worker counts in a table of its own and adds it to the shared dictionary once a second: an
 -- increment of a table costs no lock (docs/operations.md has what the hot path pays).
 
+local line = require "line"
+
 local format, match, sub = string.format, string.match, string.sub
 
 local meter = {}
@@ -10,6 +12,8 @@ local meter = {}
 local shared = ngx.shared.counters
 
 local FLUSH_S = 1
+-- What a worker says of its line counts for so long: one that was killed says no more.
+local NEWS_S = 3
 
 -- Paths that are a route as they stand, and first segments behind which everything is one.
 local ROUTES = {
@@ -27,6 +31,9 @@ local requests = {}
 -- Key in the shared dictionary -> requests since the last flush.
 local UNSIGNED = "unsigned\n"
 local unsigned = {}
+
+local REFUSED, WAITING = "refused", "waiting "
+local has_waiting = false
 
 -- Never what a client wrote: each new word would be a new line of the page.
 local function route_of(uri)
@@ -73,7 +80,20 @@ function meter.count()
     meter.add(var.request_uri or "", ngx.status, var.sent_http_x_cache or "")
 end
 
+-- Where nobody waits this touches nothing that is shared.
+local function flush_line()
+    local waiting, refused = line.news()
+    if refused > 0 then
+        shared:incr(REFUSED, refused, 0)
+    end
+    if waiting > 0 or has_waiting then
+        shared:set(WAITING .. ngx.worker.pid(), waiting, NEWS_S)
+    end
+    has_waiting = waiting > 0
+end
+
 local function flush()
+    flush_line()
     for route, caches in pairs(requests) do
         for cache, statuses in pairs(caches) do
             for status, count in pairs(statuses) do
@@ -104,6 +124,12 @@ local UNSIGNED_HEAD = [[
 ]]
 
 local NOW = [[
+# HELP imagestore_nginx_waiting Requests that wait in nginx for a place in the API (RENDER_PLACES)
+# TYPE imagestore_nginx_waiting gauge
+imagestore_nginx_waiting %d
+# HELP imagestore_nginx_refused_total Requests that waited for a place until nginx refused them, or found the line full
+# TYPE imagestore_nginx_refused_total counter
+imagestore_nginx_refused_total %.0f
 # HELP imagestore_nginx_connections Connections of clients, by what they do
 # TYPE imagestore_nginx_connections gauge
 imagestore_nginx_connections{state="active"} %d
@@ -115,13 +141,16 @@ imagestore_nginx_connections{state="writing"} %d
 -- All counters of all workers as text, those of other workers up to a second old.
 function meter.page()
     flush()
-    local lines, unsigned_lines = {}, {}
+    local lines, unsigned_lines, waiting = {}, {}, 0
     for _, key in ipairs(shared:get_keys(0)) do
         local route, cache, status = match(key, "^(.*)\n(.*)\n(.*)$")
         if sub(key, 1, #UNSIGNED) == UNSIGNED then
             table.insert(unsigned_lines, format('imagestore_nginx_unsigned_total{mode="%s",problem="%s"} %.0f\n',
                 cache, status, shared:get(key)))
-        else
+        elseif sub(key, 1, #WAITING) == WAITING then
+            -- It may be over just now.
+            waiting = waiting + (shared:get(key) or 0)
+        elseif route then
             table.insert(lines, format('imagestore_nginx_requests_total{route="%s",status="%s",cache="%s"} %.0f\n',
                 route, status, cache, shared:get(key)))
         end
@@ -129,8 +158,9 @@ function meter.page()
     table.sort(lines)
     table.sort(unsigned_lines)
     local var = ngx.var
-    return HEAD .. table.concat(lines) .. UNSIGNED_HEAD .. table.concat(unsigned_lines) .. format(NOW, var.connections_active, var.connections_reading,
-        var.connections_waiting, var.connections_writing)
+    return HEAD .. table.concat(lines) .. UNSIGNED_HEAD .. table.concat(unsigned_lines)
+        .. format(NOW, waiting, shared:get(REFUSED) or 0, var.connections_active, var.connections_reading,
+            var.connections_waiting, var.connections_writing)
 end
 
 -- Pictures that went out, by the cache that had them, as `memory=3 miss=1 redis=2`; for the API's overview.

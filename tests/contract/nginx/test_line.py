@@ -1,5 +1,6 @@
 """The line before the API: how many pictures nginx lets it make at once, and what becomes of the others."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -89,6 +90,31 @@ def test_who_has_waited_for_long_is_refused_by_nginx(narrow: Front) -> None:
     assert asked(narrow) == PLACES
     # Places and line are as before.
     assert from_api(narrow.http.get(url(5)))
+
+
+def counted(running: Front) -> tuple[int, int]:
+    """How many wait and how many were refused, as the page of the counters has it."""
+    page = running.http.get("/metrics").text
+    numbers = dict(re.findall(r"^imagestore_nginx_(waiting|refused_total) (\d+)$", page, re.MULTILINE))
+    return int(numbers["waiting"]), int(numbers["refused_total"])
+
+
+def test_the_metrics_tell_who_waits_and_who_was_refused(narrow: Front) -> None:
+    go = threading.Event()
+    for width in (1, 2):
+        narrow.api.answers[url(width)] = Says(wait=go)
+    assert counted(narrow) == (0, 0)
+
+    with ThreadPoolExecutor(5) as clients:
+        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
+        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        late = [clients.submit(narrow.http.get, url(width)) for width in (3, 4, 5)]
+        wait_until(lambda: counted(narrow) == (3, 0), what="three wait", timeout_s=2)
+        assert [each.result().status_code for each in late] == [503, 503, 503]
+        wait_until(lambda: counted(narrow) == (0, 3), what="three were refused")
+        go.set()
+
+        assert all(from_api(each.result()) for each in held)
 
 
 def test_a_crowd_at_one_new_picture_is_one_question_or_two(narrow: Front) -> None:
