@@ -22,6 +22,7 @@ from imagestore.errors import (
     ProcessingTimeout,
     QuotaExceeded,
     Unavailable,
+    UnsupportedMediaType,
 )
 from imagestore.flight import heartbeat
 from imagestore.hostlimits import HostLimits
@@ -213,7 +214,12 @@ class Runs:
                     raise RuntimeError("the origin confirmed what it was not asked for")
                 sentence = "the origin says that the stored picture is still the same"
                 return Ended("warning", "unchanged", sentence, known.image_id, known.sha256, fetch)
-            return self._store(task, fetched.spooled, fetch, fetched)
+            try:
+                return self._store(task, fetched.spooled, fetch, fetched)
+            except UnsupportedMediaType as error:
+                # Mostly a page where a picture was expected, as for who is not logged in.
+                claimed = f"the server claimed {fetched.content_type}; " if fetched.content_type else ""
+                return Ended("failed", error.name, claimed + error.detail)
 
     def _known(self, task: TaskRecord) -> TaskRecord | None:
         """An earlier download of the same, if its picture is still what it brought."""

@@ -47,7 +47,11 @@ def test_download_stores_the_picture_and_says_where(
     ("behaviour", "flag_ext"),
     [
         (answer(404), "http-404: origin answered 404 Not Found"),
-        (answer(body=b"<html>no picture</html>"), "unsupported-media-type: "),
+        (
+            answer(headers={"Content-Type": "text/html; charset=utf-8"}, body=b"<html>Log in</html>"),
+            "unsupported-media-type: the server claimed text/html; the first bytes are of no known format",
+        ),
+        (answer(body=b"no picture"), "unsupported-media-type: the first bytes are of no known format"),
         (answer(body=PNG.data[:40]), "image-invalid: "),
         (redirect("http://169.254.169.254/latest"), "fetch-target-forbidden: "),
         (redirect("ftp://example.org/a.png"), "redirects: "),
