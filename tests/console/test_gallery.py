@@ -177,6 +177,7 @@ def test_a_sum_that_is_none_is_a_sentence(open_console: Open) -> None:
     page.get_by_label("Sum").fill("abc")
 
     expect(page.get_by_role("alert")).to_contain_text("expected 32 or 64 lower-case hex digits")
+    assert page.get_by_text("0+ pictures").count() == 0
 
 
 def test_pictures_of_a_closed_domain_are_shown_by_key(open_console: Open, stack: ImageStack) -> None:

@@ -94,8 +94,8 @@ function Results({ query }) {
     return html`<p class="empty">No picture is like that. <a href=${upload}>Upload some</a></p>`;
   }
   const count = `${number(items.length)}${isWhole ? "" : "+"} ${items.length === 1 ? "picture" : "pictures"}`;
-  return html`<p class="muted count">${isBusy && !items.length ? "Searching" : count}
-      <span class="hint"> · arrow keys move, Enter opens</span></p>
+  return html`<p class="muted count">${items.length ? count : isBusy && "Searching"}
+      ${items.length > 0 && html`<span class="hint"> · arrow keys move, Enter opens</span>`}</p>
     <${Grid} items=${items} label="Pictures" target=${(image) => href("picture", [image.id])}
       start=${listing.active}
       onActive=${(index) => {
