@@ -11,7 +11,7 @@ function slim({ id, domain, dkey, sha256, width, height, size, format, image_met
   return { id, domain, dkey, sha256, width, height, size, format, image_metadata: { frames, alpha } };
 }
 
-export class Listing {
+class Listing {
   constructor(query) {
     this.query = query;
     this.items = [];

@@ -4,7 +4,7 @@ import { html, useEffect, useId, useRef, useState } from "./html.js";
 import { Notice, ProblemNotice } from "./ui.js";
 
 // The patch that makes `after` of `before`.
-export function mergePatch(before, after) {
+function mergePatch(before, after) {
   const patch = {};
   for (const name of Object.keys(before)) {
     if (!(name in after)) patch[name] = null;
@@ -22,7 +22,7 @@ export function mergePatch(before, after) {
 }
 
 // What is wrong with a text that shall be a JSON object, edited from `before`; "" if nothing is.
-export function fault(text, before) {
+function fault(text, before) {
   let value;
   try {
     value = JSON.parse(text);

@@ -1,7 +1,7 @@
 // Asks again and again: soon while things change, ever less often while they do not, never in a hidden tab.
 import { useEffect, useRef, useState } from "./html.js";
 
-export const SOON_MS = 1500;
+const SOON_MS = 1500;
 const LATEST_MS = 15000;
 const SLOWER = 1.5;
 

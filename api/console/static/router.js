@@ -1,7 +1,7 @@
 // Routes are in the hash: `#/picture/7?width=300` is the page `picture`, its arguments ["7"], and a query.
 import { useEffect, useState } from "./html.js";
 
-export function parseHash(hash) {
+function parseHash(hash) {
   const [path, query = ""] = hash.replace(/^#?\/?/, "").split(/\?(.*)/s);
   const [name, ...args] = path.split("/").map(decode);
   return { name, args, query: Object.fromEntries(new URLSearchParams(query)) };
