@@ -1,6 +1,7 @@
 """A picture's page: the playground, and what can be done with the picture."""
 
 import json
+import re
 from pathlib import Path
 
 import httpx
@@ -97,6 +98,15 @@ def test_the_copied_url_of_a_closed_domain_is_signed(open_console: Open, stack: 
 
     assert (answer.status_code, opened(answer.content).size) == (200, (30, 20))
     assert httpx.get(f"{stack.address}/image/read?id={image['id']}&width=30").status_code == 403
+
+
+def test_facts_are_told_in_words(open_console: Open, image_id: int) -> None:
+    page = open_console(f"#/picture/{image_id}")
+    facts = page.get_by_role("region", name="About")
+
+    for name, value in {"alpha": "no", "has profile": "no", "SHA-256": re.compile("^[0-9a-f]{64}$")}.items():
+        row = facts.locator("dl > div").filter(has=page.get_by_text(name, exact=True))
+        expect(row.locator("dd")).to_have_text(value)
 
 
 def test_every_link_leads_to_the_picture(open_console: Open, image_id: int) -> None:

@@ -44,6 +44,8 @@ def test_a_mark_is_uploaded_tried_and_given_defaults(
 
     page.get_by_label("Upload a watermark").set_input_files(file)
     expect(page.get_by_role("link", name="square")).to_be_visible()
+    # The list of marks keeps away from the picture below.
+    assert page.locator(".marks").evaluate("list => parseFloat(getComputedStyle(list).marginBottom)") > 8
     page.get_by_label("Try it on pictures of").fill("ground")
     page.get_by_role("button", name="white.png").click()
 

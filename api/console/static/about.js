@@ -17,18 +17,23 @@ export function About({ image }) {
     ["Size", `${number(image.width)} × ${number(image.height)} pixels, ${bytes(image.size)}`],
     ["Stored", time(image.create_time)],
     ["Changed", image.rev > 1 ? `${time(image.update_time)} (revision ${image.rev})` : "never"],
-    ["md5", image.md5sum],
-    ["sha256", image.sha256],
+    ["MD5", image.md5sum],
+    ["SHA-256", image.sha256],
     ...Object.entries(read)
       .filter(([name, value]) => !["frames", "truncated"].includes(name) && JSON.stringify(value) !== "{}")
       .map(([name, value]) => [
         name.replaceAll("_", " "),
-        typeof value === "object" ? JSON.stringify(value) : String(value),
+        spoken(value),
       ]),
   ];
   return html`<section aria-labelledby="about"><h2 id="about">About</h2>
     <dl class="about">${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
   </section>`;
+}
+
+function spoken(value) {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 export function Links({ image }) {
