@@ -5,6 +5,9 @@ secret; its description says what it is about. The queue is a hint: whatever it 
 finds in the database.
 """
 
+import dataclasses
+import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +37,9 @@ JOB_TIMEOUT_S = 180
 FAILURE_TTL_S = 24 * 3600
 """How long the dashboard shows a job whose process died."""
 
+PUT_OFF_MAX = 10_000
+"""Jobs put off in one queue; a further one is dropped, so that a decoder that stays away costs Redis 2 MB."""
+
 _JOBS_AT_ONCE = 100
 """Redis takes them in some hundredths of a second, well below the timeout."""
 
@@ -42,13 +48,16 @@ _JOBS_AT_ONCE = 100
 class Job:
     """A job: one function of `worker.jobs`, a number, and what it is about (a host, a domain).
 
-    `rev` tells apart work on one image in its several states.
+    `rev` tells apart work on one image in its several states. `tries` have been in vain. `origin` is the
+    id of the request that it goes back to; None is that of the one that sends it.
     """
 
     function: str
     number: int
     about: str = ""
     rev: int | None = None
+    tries: int = 0
+    origin: str | None = None
 
     @property
     def id(self) -> str:
@@ -98,13 +107,38 @@ class JobQueue:
                 description=job.description,
                 job_id=job.id,
                 # For the job's log lines; a task's row has it too.
-                meta={"request_id": actor().request_id},
+                meta={"request_id": job.origin or actor().request_id, "tries": job.tries},
             )
             for job in jobs
         ]
         for start in range(0, len(prepared), _JOBS_AT_ONCE):
             with self._asking():
                 self._queue(queue).enqueue_many(prepared[start : start + _JOBS_AT_ONCE])
+
+    def put_off(self, queue: str, job: Job, delay_s: float) -> bool:
+        """Have a job sent in `delay_s` seconds (`send_due`); False if too many wait for that already.
+
+        It is none of RQ's jobs until then: the one that puts it off has the same id, and takes what
+        Redis has under that with it when it ends.
+        """
+        word = json.dumps(dataclasses.astuple(job))
+        with self._asking():
+            if int(self._redis.zcard(_later(queue))) >= PUT_OFF_MAX:
+                return False
+            self._redis.zadd(_later(queue), {word: time.time() + delay_s})
+        return True
+
+    def send_due(self, queue: str) -> int:
+        """Put up to a hundred jobs whose delay is over at the end of a queue; how many."""
+        with self._asking():
+            due = self._redis.zrangebyscore(_later(queue), 0, time.time(), start=0, num=_JOBS_AT_ONCE)
+        words = [word for word in due if isinstance(word, bytes)]
+        if words:
+            # Whoever is killed in between sends them twice, which is better than never.
+            self.send(queue, [Job(*json.loads(word)) for word in words])
+            with self._asking():
+                self._redis.zrem(_later(queue), *words)
+        return len(words)
 
     def length(self, queue: str) -> int:
         """How many jobs wait."""
@@ -161,6 +195,10 @@ class JobQueue:
 
     def _asking(self) -> "_Asking":
         return _Asking(self._link)
+
+
+def _later(queue: str) -> str:
+    return f"later:{queue}"
 
 
 _HOLD = """

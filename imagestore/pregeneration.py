@@ -1,12 +1,15 @@
 """Presets rendered ahead of the first reader: for one image, or for a whole domain in many steps."""
 
 import logging
+import random
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from imagestore.actor import actor
 from imagestore.catalog import Catalog
-from imagestore.errors import ImageNotFound
+from imagestore.errors import ImageNotFound, QueueUnavailable, Unavailable
+from imagestore.jobqueue import PICTURES, RENDER, Job, JobQueue
 from imagestore.presets import Presets
 from imagestore.reading import Reads, Wanted
 from imagestore.records import ImageRecord
@@ -19,23 +22,43 @@ log = logging.getLogger(__name__)
 STEP_S = 15
 """A domain's job makes room for others after this long, and goes on later."""
 
+PAUSES_S = (5, 10, 20, 40, 80, 160, 320, 640)
+"""Between tries at the presets of one image that meet busy decoders or a store that is away: 21 minutes in
+all. After the last the first reader has them made."""
+
 PAGE = 50
 
 
 class Pregeneration:
     """Renders presets into the cache."""
 
-    def __init__(self, tasks: TaskCatalog, catalog: Catalog, reads: Reads, presets: Presets) -> None:
+    def __init__(
+        self, tasks: TaskCatalog, queue: JobQueue, catalog: Catalog, reads: Reads, presets: Presets
+    ) -> None:
         self._tasks = tasks
+        self._queue = queue
         self._catalog = catalog
         self._reads = reads
         self._presets = presets
 
-    def render(self, image_id: int) -> None:
-        """All presets of one image; one that is gone needs none."""
-        record = self._catalog.by_id(image_id)
-        if record is not None:
-            self._render(record)
+    def render(self, image_id: int, *, tries: int = 0) -> None:
+        """All presets of one image; one that is gone needs none.
+
+        What cannot be done now is put off, after `tries` that were in vain already.
+
+        Raises:
+            Unavailable: there were enough of them, or the queue takes it no more.
+        """
+        about, rev = "", None
+        try:
+            record = self._catalog.by_id(image_id)
+            if record is not None:
+                about, rev = record.domain, record.rev
+                self._render(record)
+        except Unavailable as error:
+            job = Job(RENDER, image_id, about, rev, tries + 1, actor().origin)
+            if not self._put_off(job, error):
+                raise
 
     def step(self, task: TaskRecord, claim: str) -> Ended | Again:
         """Go on with a domain's pictures for some seconds.
@@ -58,6 +81,23 @@ class Pregeneration:
             if not self._tasks.note_progress(task.id, claim, progress):
                 break
         return Again(0, counts=False)
+
+    def _put_off(self, job: Job, error: Unavailable) -> bool:
+        if job.tries > len(PAUSES_S):
+            return False
+        # Not all at the same moment again.
+        pause_s = PAUSES_S[job.tries - 1] * random.uniform(1, 1.25)  # noqa: S311
+        try:
+            if not self._queue.put_off(PICTURES, job, pause_s):
+                return False
+        except QueueUnavailable:
+            return False
+        which = f"{job.tries} of {len(PAUSES_S)}"
+        log.warning(
+            "presets of image_id=%d are put off for %.0f s (%s): %s: %s",
+            *(job.number, pause_s, which, error.name, error.detail),
+        )
+        return True
 
     def _render(self, record: ImageRecord) -> bool:
         """Whether all presets of the image are in the cache now; one that fails stops no other.

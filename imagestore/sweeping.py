@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from imagestore.errors import ImagestoreError
-from imagestore.jobqueue import CALL_BACK, CALLBACKS, WORK, Job, JobQueue
+from imagestore.jobqueue import CALL_BACK, CALLBACKS, PICTURES, WORK, Job, JobQueue
 from imagestore.metrics import count_buried_task
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.taskrecords import KINDS, Due, Ended, Kind
@@ -83,7 +83,7 @@ class Sweeper:
             return 0
         if not was_in_office:
             log.info("the sweeper of this worker is in office")
-        sent = self._feed() + self._call_back()
+        sent = self._feed() + self._call_back() + self._queue.send_due(PICTURES)
         if time.monotonic() >= self._chores_due:
             self._chores_due = time.monotonic() + CHORES_PAUSE_S
             self._chores()

@@ -66,7 +66,7 @@ class Workshop:
         hosts = HostLimits(
             settings.queue_url, concurrency=fetch.concurrency_per_host, rate=fetch.rate_per_host
         )
-        pregeneration = Pregeneration(tasks, catalog, reads, settings.presets)
+        pregeneration = Pregeneration(tasks, queue, catalog, reads, settings.presets)
         runs = Runs(
             tasks,
             catalog,

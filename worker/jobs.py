@@ -35,9 +35,9 @@ def work_on_task(task_id: int) -> None:
 def render_presets(image_id: int) -> None:
     """Render the presets of an image that is new."""
     job = get_current_job()
-    request_id = job.meta.get("request_id") if job else None
-    with acting_as(Actor(origin=request_id)), _store() as store:
-        store.workshop.pregeneration.render(image_id)
+    meta = job.meta if job else {}
+    with acting_as(Actor(origin=meta.get("request_id"))), _store() as store:
+        store.workshop.pregeneration.render(image_id, tries=meta.get("tries", 0))
 
 
 def call_back(task_id: int) -> None:
@@ -55,8 +55,8 @@ def _store() -> Iterator[ImageStore]:
         with contextlib.closing(_open()) as store:
             yield store
     except Unavailable as error:
-        # No bug, and nothing is lost: the sweeper has tasks and callbacks tried again, and a preset is made
-        # when it is read first.
+        # No bug, and nothing is lost: the sweeper has tasks and callbacks tried again, and a preset that was
+        # put off often enough is made when it is read first.
         job = get_current_job()
         what = job.description if job else "a job"
         log.warning("%s could not be done now: %s: %s", what, error.name, error.detail)

@@ -1,6 +1,11 @@
 """Presets of an original: made together, from one decode, into the cache."""
 
+import contextlib
+import dataclasses
+import json
 import logging
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +13,10 @@ import pytest
 import redis
 from prometheus_client import REGISTRY
 
+from imagestore.actor import Actor, acting_as
+from imagestore.children.slots import Slots
+from imagestore.errors import Overloaded
+from imagestore.jobqueue import Job
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 from tests import pictures
@@ -24,6 +33,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStore]:
             "DATA_DIR": str(folder),
             "REDIS_URL": f"redis://127.0.0.1:{server.port}/0",
             "PRESETS": PRESETS,
+            "RENDER_PROCESSES": "1",
+            "RENDER_QUEUE_TIMEOUT_S": "0.2",
         }
         opened = ImageStore.open(Settings.from_env(env))
         opened.prepare()
@@ -90,3 +101,67 @@ def test_presets_that_somebody_else_makes_are_left_to_them(store: ImageStore, tm
 
     assert len(kept(store, image_id)) == 5
     assert decodes() - before == 2
+
+
+@contextlib.contextmanager
+def busy_decoders(store: ImageStore) -> Iterator[None]:
+    """Somebody else has the one turn that there is."""
+    with Slots(store.settings.data_dir / "run" / "slots", 1, queue=1, timeout_s=1).turn():
+        yield
+
+
+def put_off(store: ImageStore) -> list[dict[str, object]]:
+    """The jobs that wait for their time, which has come now."""
+    with redis.Redis.from_url(store.settings.queue_url) as client:
+        words = client.zrange("later:pictures", 0, -1)
+        for word in words:
+            client.zadd("later:pictures", {word: time.time() - 1})
+    return [dataclasses.asdict(Job(*json.loads(word))) for word in words]
+
+
+def test_presets_that_meet_busy_decoders_are_put_off_and_made_later(
+    store: ImageStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image_id = put(store, 210, 150, tmp_path)
+    with redis.Redis.from_url(store.settings.queue_url) as client:
+        client.delete("rq:queue:pictures")
+
+    with (
+        caplog.at_level(logging.WARNING, logger="imagestore.pregeneration"),
+        acting_as(Actor(origin="request-1")),
+        busy_decoders(store),
+    ):
+        store.workshop.pregeneration.render(image_id)
+
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "imagestore.pregeneration"]
+    assert re.fullmatch(
+        rf"presets of image_id={image_id} are put off for [56] s \(1 of 8\): overloaded: .*",
+        line,
+    )
+    assert kept(store, image_id) == set()
+    (job,) = put_off(store)
+    assert job == {
+        "function": "render_presets",
+        "number": image_id,
+        "about": "d",
+        "rev": store.reads.by_id(image_id).rev,
+        "tries": 1,
+        "origin": "request-1",
+    }
+
+    assert store.workshop.sweeper.round() == 1
+    with redis.Redis.from_url(store.settings.queue_url) as client:
+        assert client.llen("rq:queue:pictures") == 1
+    store.workshop.pregeneration.render(image_id, tries=1)
+
+    assert len(kept(store, image_id)) == 5
+    assert put_off(store) == []
+
+
+def test_presets_are_given_up_after_eight_tries_that_were_put_off(store: ImageStore, tmp_path: Path) -> None:
+    image_id = put(store, 220, 150, tmp_path)
+
+    with busy_decoders(store), pytest.raises(Overloaded):
+        store.workshop.pregeneration.render(image_id, tries=8)
+
+    assert put_off(store) == []

@@ -19,7 +19,13 @@ def test_a_job_without_the_database_is_one_warning_and_no_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     nobody_listens = "mysql://user:word@127.0.0.1:1/nothing"
-    settings = Settings.from_env({"DATA_DIR": str(tmp_path), "DATABASE_URL": nobody_listens})
+    settings = Settings.from_env(
+        {
+            "DATA_DIR": str(tmp_path),
+            "DATABASE_URL": nobody_listens,
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+        }
+    )
     monkeypatch.setattr(jobs, "_open", lambda: ImageStore.open(settings))
 
     with caplog.at_level(logging.WARNING, logger="worker.jobs"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from imagestore.children.slots import Slots
 from tests import pictures
 from tests.origin import Origin, answer
 from tests.servers import wait_until
@@ -104,6 +105,33 @@ def test_presets_are_rendered_after_uploads_and_downloads(tmp_path: Path, pictur
                 "width=30&format=auto-webp",
                 "width=30&format=auto-avif",
             }
+
+
+def test_presets_wait_for_busy_decoders(tmp_path: Path) -> None:
+    body = pictures.encode(pictures.texture(90, 60, seed=9), "png").data
+    env = {"RENDER_PROCESSES": "1", "RENDER_QUEUE_TIMEOUT_S": "0.2"}
+    with (
+        task_stack(tmp_path / "tasks", PRESETS=PRESETS, **env) as stack,
+        redis_client.Redis(port=stack.redis.port) as client,
+    ):
+
+        def tries() -> list[int]:
+            return [json.loads(word)[4] for word in client.zrange("later:pictures", 0, -1)]
+
+        def let_time_pass() -> None:
+            for word in client.zrange("later:pictures", 0, -1):
+                client.zadd("later:pictures", {word: 0})
+
+        upload(stack, body)
+        with Slots(tmp_path / "tasks" / "data" / "run" / "slots", 1, queue=1, timeout_s=1).turn():
+            stack.start_worker()
+            wait_until(lambda: tries() == [1], what="the presets are put off")
+            let_time_pass()
+            wait_until(lambda: tries() == [2], what="the presets are put off again")
+        let_time_pass()
+
+        wait_until(lambda: len(kept_fields(stack, body)) == 4, what="four renditions")
+        assert tries() == []
 
 
 def test_presets_of_a_replaced_picture_are_a_job_of_their_own(tmp_path: Path) -> None:
