@@ -28,6 +28,8 @@ from imagestore.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "docs" / "sample.jpg"
 DEFAULT_PORT = 8080
+PORTS_TRIED = 100
+"""Until a free one is found to propose instead of a port that is taken."""
 DASHBOARD_PASSWORD_FILE = "dashboard-password"  # noqa: S105 - the file's name
 READY_TIMEOUT_S = 60
 
@@ -106,19 +108,27 @@ def _check_settings(env: Mapping[str, str]) -> int:
 
 
 def _check_port(port: int) -> None:
+    fault = _fault_of(port)
+    if fault is None:
+        return
+    why = f"only root may open port {port}" if fault == errno.EACCES else f"port {port} is busy"
+    # Everybody may open those from the default on.
+    start = DEFAULT_PORT if fault == errno.EACCES or port + PORTS_TRIED > 65_535 else port + 1
+    others = range(start, start + PORTS_TRIED)
+    free = next((other for other in others if _fault_of(other) is None), None)
+    raise Refused(f"{why}; choose another: PORT={free or '<number>'} make run")
+
+
+def _fault_of(port: int) -> int | None:
+    """Why nginx could not listen on a port (an errno), or None if it can."""
     with socket.socket() as probe:
         # As nginx does; without it the connections of a run just ended would count as a listener.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
         except OSError as error:
-            if error.errno == errno.EACCES:
-                raise Refused(
-                    f"only root may open port {port}; choose another: PORT=8081 make run"
-                ) from error
-            raise Refused(
-                f"port {port} is busy; choose another: PORT={port % 65_535 + 1} make run"
-            ) from error
+            return error.errno
+    return None
 
 
 def _stack(data_dir: Path, folder: Path, port: int, env: dict[str, str]) -> list[Program]:

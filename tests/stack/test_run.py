@@ -226,15 +226,31 @@ def test_second_copy_on_the_same_data_is_refused(shared: Run) -> None:
     assert shared.get("/health/ready")[0] == 200
 
 
-def test_busy_port_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_busy_port_is_refused_with_one_that_is_free(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        # The next port is taken too; not all that are free have such a neighbour.
+        port = next(port for _ in range(50) if (port := taken_with_its_neighbour(stack)))
 
         answer = refused(environment(DATA_DIR=str(tmp_path / "data"), PORT=str(port)))
 
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1
-    assert f"port {port} is busy; choose another: PORT=" in answer.stderr
+    said = re.search(rf"port {port} is busy; choose another: PORT=(\d+) make run$", answer.stderr.rstrip())
+    assert said
+    assert int(said[1]) > port + 1
+    with socket.create_server(("127.0.0.1", int(said[1]))):
+        pass
+
+
+def taken_with_its_neighbour(stack: contextlib.ExitStack) -> int | None:
+    """A port that is held now, as the one behind it is; None if that one was not free."""
+    first = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    port = int(first.getsockname()[1])
+    try:
+        stack.enter_context(socket.create_server(("127.0.0.1", port + 1)))
+    except (OSError, OverflowError):
+        return None
+    return port
 
 
 def test_wrong_settings_are_named_all_together(tmp_path: Path) -> None:
