@@ -195,5 +195,6 @@ def test_the_api_is_told_how_long_one_has_waited_and_by_nobody_else(narrow: Fron
 
     said = [each.headers.get("x-waited") for each in narrow.api.asked]
     assert said[:2] == [None, None]
-    assert 0.9 < float(said[2] or "nan") < 2.4
+    # A second, less what a busy machine took to send the request.
+    assert 0.5 < float(said[2] or "nan") < 2.4
     assert said[3] is None
