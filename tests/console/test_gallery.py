@@ -79,6 +79,28 @@ def test_thumbnails_are_small_stills(open_console: Open, stack: ImageStack) -> N
     assert [getattr(thumbnail, "n_frames", 1) for thumbnail in thumbnails] == [1, 1, 1]
 
 
+def test_thumbnails_out_of_sight_are_not_loaded_on(open_console: Open, stack: ImageStack) -> None:
+    for seed in (31, 32, 33):
+        stack.upload(photo(60, 40, seed=seed), "passing", f"{seed}.jpg")
+    page = open_console("#/upload")
+    page.get_by_role("heading", level=1).wait_for()
+    given_up: list[str] = []
+    page.on("requestfailed", lambda request: given_up.append(request.url))
+    # They come from a server that never answers.
+    page.route("**/image/read?**", lambda route: None)
+    page.goto("/console/#/gallery?domain=passing")
+    page.wait_for_function("() => document.querySelectorAll('.grid-cells img').length === 3")
+
+    page.goto("/console/#/upload")
+    page.get_by_role("heading", level=1, name="Upload").wait_for()
+
+    for _ in range(100):
+        if len(given_up) == 3:
+            break
+        page.wait_for_timeout(50)
+    assert len(given_up) == 3
+
+
 def test_arrow_keys_move_and_the_way_back_leads_to_the_same_place(open_console: Open, many: None) -> None:
     page = open_console("#/gallery?domain=many", viewport={"width": 1280, "height": 800})
     page.get_by_text("picture-0000.jpg").wait_for()

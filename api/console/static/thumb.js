@@ -1,6 +1,6 @@
 // A small rendition of a picture, made by the service itself.
 import { Problem, address, ask } from "./api.js";
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
 
 const WAIT_MS = 70;
 const TRIES = 4;
@@ -18,6 +18,7 @@ function thumbQuery(image, side, fit = "cover") {
 // `image` has id, domain, sha256, and of its image_metadata frames and alpha. `side` in pixels of the result.
 export function Thumb({ image, side = 320, fit }) {
   const [shown, setShown] = useState({ source: "", problem: null });
+  const picture = useRef();
   const [viaKey, setViaKey] = useState(closed.has(image.domain));
 
   useEffect(() => {
@@ -45,10 +46,16 @@ export function Thumb({ image, side = 320, fit }) {
     };
   }, [image.id, image.sha256, side, viaKey]);
 
+  // A browser goes on loading what is no longer in the page, ahead of what is.
+  useEffect(() => {
+    const loading = picture.current;
+    return () => loading?.removeAttribute("src");
+  }, [shown.source]);
+
   if (shown.problem) {
     return html`<span class="thumb missing" title=${shown.problem.message}>${shown.problem.title}</span>`;
   }
-  return html`<span class="thumb">${shown.source && html`<img src=${shown.source} alt="" decoding="async"
+  return html`<span class="thumb">${shown.source && html`<img key=${shown.source} ref=${picture} src=${shown.source} alt="" decoding="async"
     onError=${() => setViaKey(true)} />`}</span>`;
 }
 
