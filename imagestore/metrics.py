@@ -14,7 +14,13 @@ from typing import Literal
 from prometheus_client import Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import mark_process_dead
 
-from imagestore.errors import OriginalMissing
+from imagestore.errors import (
+    ImagestoreError,
+    InsufficientStorage,
+    OriginalMissing,
+    QuotaExceeded,
+    Unavailable,
+)
 
 _horses_of: int | None = None
 
@@ -236,14 +242,19 @@ def _timed(histogram: Histogram, failures: Counter, operation: str) -> Iterator[
     started = time.monotonic()
     try:
         yield
-    except OriginalMissing:
-        # That is what some ask for.
-        raise
-    except Exception:
-        failures.labels(operation).inc()
+    except Exception as error:
+        if not _is_answer(error):
+            failures.labels(operation).inc()
         raise
     finally:
         histogram.observe(time.monotonic() - started)
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether the one that was asked did its work: that a name is taken, say, or a quota used up."""
+    if isinstance(error, OriginalMissing | QuotaExceeded):
+        return True
+    return isinstance(error, ImagestoreError) and not isinstance(error, Unavailable | InsufficientStorage)
 
 
 # Processes that come and go.
