@@ -58,6 +58,9 @@ _REDUCED_BY: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
 }
 """Loaders that can give a smaller picture for less work, and how they are told."""
 
+_SMALLEST_JPEG_SCALE = 8
+"""libjpeg's; libvips loads nothing of which less than a pixel would be left."""
+
 _BY_ROWS = frozenset({"png", "gif", "webp"})
 """Decoded by whole rows or frames; of a TIFF with tiles, say, only those would be read that are asked for."""
 
@@ -87,9 +90,9 @@ def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
 
 def _read_to_its_end(source: Path, facts: Facts, whole: pyvips.Image) -> None:
     """Let the decoder take in every coded byte, for as little work on the pixels as it can do with."""
-    if facts.format == "jpeg":
+    if facts.format == "jpeg" and min(whole.width, whole.height) >= _SMALLEST_JPEG_SCALE:
         # An eighth of each side: libjpeg decodes all coefficients, and transforms those of frequency 0.
-        _load(source, facts, fail_on="truncated", shrink=8).avg()
+        _load(source, facts, fail_on="truncated", shrink=_SMALLEST_JPEG_SCALE).avg()
     elif facts.format in _BY_ROWS:
         # The last pixel of a picture that comes from top to bottom.
         whole.crop(0, whole.height - 1, 1, 1).avg()

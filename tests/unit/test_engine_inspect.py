@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -35,6 +36,16 @@ def test_inspect_accepts_a_whole_picture(engine: ModuleType, whole: Sample, tmp_
     seen = engine.inspect(whole.put(tmp_path), whole.facts)
 
     assert (seen["colorspace"], seen["bits"], seen["has_profile"], seen["exif"]) == ("srgb", 8, False, {})
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (8, 8), (9, 5), (5, 900), (17, 8)])
+@pytest.mark.parametrize("coding", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_inspect_accepts_the_smallest_pictures(
+    engine: ModuleType, size: tuple[int, int], coding: dict[str, Any], tmp_path: Path
+) -> None:
+    sample = pictures.encode(pictures.plain(RED, *size), "jpeg", **coding)
+
+    assert engine.inspect(sample.put(tmp_path), sample.facts)["bits"] == 8
 
 
 @pytest.mark.parametrize("part", [0.3, 0.7, 0.98])
