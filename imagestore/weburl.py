@@ -6,6 +6,7 @@ disagree about which host a URL means.
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin
 
@@ -135,7 +136,8 @@ def parse_host(text: str) -> str:
     """
     if text.startswith("["):
         try:
-            return str(ipaddress.IPv6Address(text[1:-1]))
+            # By the C library: Python 3.13 writes addresses with an IPv4 one inside differently than 3.11.
+            return socket.inet_ntop(socket.AF_INET6, ipaddress.IPv6Address(text[1:-1]).packed)
         except ValueError as error:
             raise InvalidURL("the URL's host is not an IPv6 address in brackets") from error
     name = text if text.isascii() else _to_ascii(text)

@@ -134,7 +134,7 @@ def test_entry_that_is_neither_network_nor_service_is_refused(entry: str) -> Non
         ("http://my_bucket.example/a%2Fb/%zz/../c", "http://my_bucket.example/a%2Fb/%zz/../c"),
         ("http://example.com/?a[]=1&b={2}|'3'", "http://example.com/?a[]=1&b={2}|'3'"),
         ("http://[::1]:8080/", "http://[::1]:8080/"),
-        ("http://[0:0::FFFF:127.0.0.1]/", "http://[::ffff:7f00:1]/"),
+        ("http://[0:0::FFFF:127.0.0.1]/", "http://[::ffff:127.0.0.1]/"),
         ("http://①②⑦.⓪.⓪.①/", "http://127.0.0.1/"),
         ("http://127。0。0。1/", "http://127.0.0.1/"),
         ("http://example.com/" + "a" * 2029, "http://example.com/" + "a" * 2029),
