@@ -17,8 +17,9 @@ def test_limits_hold_in_the_decoder(bench: Bench) -> None:
         bench.picture("limits")
     )
 
-    # Its own size counts from the start; it may have grown by a few MiB since.
-    assert 0 <= seen["size"] - (seen["RLIMIT_AS"] - 512 * MIB) < 32 * MIB
+    # Its own size counts from the start; it may have grown by a few MiB since, and by the 64 MiB of
+    # addresses that malloc reserves for the watching thread (HEAP_MAX_SIZE of glibc's arena.c).
+    assert 0 <= seen["size"] - (seen["RLIMIT_AS"] - 512 * MIB) < (32 + 64) * MIB
     assert seen["RLIMIT_FSIZE"] == 512 * MIB
     assert seen["RLIMIT_CORE"] == 0
     assert 7 <= seen["RLIMIT_CPU"] <= 9
