@@ -48,6 +48,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageStack]:
         yield running
 
 
+@pytest.fixture
+def store_closed(stack: ImageStack) -> Iterator[Callable[[bytes, str], int]]:
+    """Stores a picture of the domain `closed` under a name, and gives its id. It goes with the test: a
+    gallery of all domains is refused its thumbnail once, and the browser writes an error."""
+    ids: list[int] = []
+
+    def store(body: bytes, dkey: str) -> int:
+        ids.append(stack.upload(body, "closed", dkey)["id"])
+        return ids[-1]
+
+    yield store
+    for each in ids:
+        stack.writer.delete(f"/v1/images/{each}").raise_for_status()
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, without a window."""

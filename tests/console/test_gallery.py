@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -202,8 +203,10 @@ def test_a_sum_that_is_none_is_a_sentence(open_console: Open) -> None:
     assert page.get_by_text("0+ pictures").count() == 0
 
 
-def test_pictures_of_a_closed_domain_are_shown_by_key(open_console: Open, stack: ImageStack) -> None:
-    stack.upload(photo(90, 60, seed=21), "closed", "secret.jpg")
+def test_pictures_of_a_closed_domain_are_shown_by_key(
+    open_console: Open, store_closed: Callable[[bytes, str], int]
+) -> None:
+    store_closed(photo(90, 60, seed=21), "secret.jpg")
     # The first thumbnail is asked for as everybody would.
     page = open_console("#/gallery?domain=closed", refused=(403,))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -89,15 +90,17 @@ def test_an_impossible_wish_is_a_sentence_and_the_picture_stays(open_console: Op
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_the_copied_url_of_a_closed_domain_is_signed(open_console: Open, stack: ImageStack) -> None:
-    image = stack.upload(encode(quadrants(), "png").data, "closed", "signed.png")
-    page = open_console(f"#/picture/{image['id']}?width=30", permissions=CLIPBOARD)
+def test_the_copied_url_of_a_closed_domain_is_signed(
+    open_console: Open, stack: ImageStack, store_closed: Callable[[bytes, str], int]
+) -> None:
+    closed_id = store_closed(encode(quadrants(), "png").data, "signed.png")
+    page = open_console(f"#/picture/{closed_id}?width=30", permissions=CLIPBOARD)
     page.wait_for_function("() => document.getElementById('made-url')?.value.includes('sig=')")
 
     answer = httpx.get(copied(page))
 
     assert (answer.status_code, opened(answer.content).size) == (200, (30, 20))
-    assert httpx.get(f"{stack.address}/image/read?id={image['id']}&width=30").status_code == 403
+    assert httpx.get(f"{stack.address}/image/read?id={closed_id}&width=30").status_code == 403
 
 
 def test_facts_are_told_in_words(open_console: Open, image_id: int) -> None:

@@ -32,6 +32,7 @@ export function Thumb({ image, side = 320, fit }) {
       }
       try {
         url = URL.createObjectURL(await fetchThumb(image.id, thumbQuery(image, side, fit), control.signal));
+        closed.add(image.domain);
         setShown({ source: url, problem: null });
       } catch (problem) {
         if (problem instanceof Problem) setShown({ source: "", problem });
