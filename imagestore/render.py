@@ -17,7 +17,8 @@ from typing import Any
 
 import imagestore.engines
 from imagestore.children.decoder import Orders, Reply
-from imagestore.children.decoders import Decoders, Died, Late, NotTaken, StartMethod
+from imagestore.children.decoders import Decoders
+from imagestore.children.process import Died, Late, NotTaken, StartMethod
 from imagestore.children.slots import Slots
 from imagestore.engines import Mark, Wish
 from imagestore.errors import (
@@ -261,7 +262,6 @@ class Renderer:
             except NotTaken:
                 continue
             except Died as died:
-                fit = True
                 # By somebody for reasons of their own, or by the kernel, and then this picture's memory
                 # need not have been the reason: only a picture that it happens to twice is to blame.
                 early = time.monotonic() < started + _PATIENCE_S
@@ -269,9 +269,6 @@ class Renderer:
                     killed = True
                     continue
                 raise (self._shutting_down() or _blame(died.code)) from died
-            except Late:
-                fit = True
-                raise
             finally:
                 decoders.give_back(decoder, fit=fit)
         _log.error("no decoder lives long enough to take a task: task=%s", task)

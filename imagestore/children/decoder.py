@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -70,26 +71,23 @@ class Reply:
     fit: bool = True
 
 
-def begin(orders: Orders) -> None:
-    """The first thing that runs in the process."""
-    global _desk
-    # Pebble's own handler is Python, which does not run while a library is busy.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def serve(orders: Orders, pipe: Connection) -> None:
+    """All that the process does: say that it is ready, then answer one task after the other."""
+    # Whoever ends the parent by the keyboard does not mean us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(orders.asker)
     _confine(orders)
     _hush_stderr()
-    _desk = _Desk(orders)
-
-
-def answer(task: str, arguments: Sequence[Any]) -> Reply:
-    """Do one task; errors travel in the reply."""
-    if _desk is None:
-        raise RuntimeError("begin() comes first")
-    return _desk.answer(task, arguments)
+    desk = _Desk(orders)
+    pipe.send(Reply())
+    with contextlib.suppress(EOFError):  # the parent wants no more
+        while True:
+            task, arguments = pipe.recv()
+            pipe.send(desk.answer(task, arguments))
 
 
 class _Desk:
-    """The tasks; each gives a reply and raises the errors of `imagestore.errors`."""
+    """The tasks; each gives a reply and raises the errors of `imagestore.errors`, which travel in replies."""
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
@@ -220,9 +218,6 @@ class _Desk:
         if not found:
             raise UnsupportedMediaType(f"format is '{facts.format}', which this server cannot decode")
         return found
-
-
-_desk: _Desk | None = None
 
 
 def _die_with(asker: int) -> None:

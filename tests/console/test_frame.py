@@ -91,7 +91,7 @@ def test_colours_follow_the_system_until_the_reader_chooses(open_console: Open) 
 
 @pytest.mark.parametrize("route", ["login", "gallery", "upload", "picture"])
 def test_a_phone_scrolls_in_one_direction(open_console: Open, image_id: int, route: str) -> None:
-    where = {"picture": f"#/picture/{image_id}"}.get(route, f"#/{route}")
+    where = {"picture": f"#/picture/{image_id}", "gallery": "#/gallery?domain=frame"}.get(route, f"#/{route}")
 
     page = open_console(where, key="" if route == "login" else API_KEY, viewport=PHONE, has_touch=True)
     ready = {"login": "Log in", "gallery": "a-picture.jpg", "upload": "Choose files", "picture": "Copy URL"}

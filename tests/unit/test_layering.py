@@ -165,7 +165,6 @@ OWNERS = {
     "werkzeug": {"worker.dashboard"},
     "pyvips": {"imagestore.engines"},
     "wand": {"imagestore.engines"},
-    "pebble": {"imagestore.children"},
     "urllib3": {"imagestore.outbound", "imagestore.client.transport"},
     "idna": {"imagestore.weburl"},
     "prometheus_client": {"imagestore.metrics", "imagestore.exposition"},
@@ -251,7 +250,7 @@ def test_only_entrances_read_the_environment() -> None:
         "worker.dashboard",
     }
     # These write it, for the processes that they start.
-    writers = {"imagestore.render", "imagestore.children.decoders", "imagestore.children.decoder"}
+    writers = {"imagestore.render", "imagestore.children.process", "imagestore.children.decoder"}
 
     readers = {
         name for name, path in modules() if "os.environ" in path.read_text() or "getenv" in path.read_text()

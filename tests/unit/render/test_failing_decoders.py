@@ -14,7 +14,7 @@ from imagestore import errors
 from imagestore.settings import Limits
 from tests.servers import wait_until
 from tests.unit.hostile_engine import BIG
-from tests.unit.render.decoding import FACTS, WISH, Bench, alive, decoders, forkers
+from tests.unit.render.decoding import FACTS, LIMITS, WISH, Bench, alive, decoders, forkers
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_decoder_that_ends_costs_one_picture_and_no_more(
     assert bench.files() == []
 
 
-@pytest.mark.parametrize("command", ["hang", "spin"])
+@pytest.mark.parametrize("command", ["hang", "spin", "stop"])
 def test_a_decoder_that_takes_too_long_is_killed(bench: Bench, command: str) -> None:
     renderer = bench.renderer(limits=Limits(render_timeout_s=0.5))
     renderer.inspect(bench.picture("nothing"))
@@ -57,6 +57,19 @@ def test_a_decoder_that_takes_too_long_is_killed(bench: Bench, command: str) -> 
 
     assert 0.5 <= took < 1.5
     assert not any(alive(pid) for pid in before)
+    assert renderer.inspect(bench.picture("nothing"))[0] == FACTS
+
+
+def test_a_decoder_that_stops_in_the_middle_of_its_answer_is_killed(bench: Bench) -> None:
+    renderer = bench.renderer()
+    before = renderer.inspect(bench.picture("nothing"))[1]["pid"]
+    started = time.monotonic()
+
+    with pytest.raises(errors.ProcessingTimeout):
+        renderer.render(bench.picture("half-an-answer"), FACTS, WISH, None)
+
+    assert time.monotonic() - started < LIMITS.render_timeout_s
+    assert not alive(before)
     assert renderer.inspect(bench.picture("nothing"))[0] == FACTS
 
 
@@ -95,6 +108,22 @@ def test_a_picture_whose_decoder_was_killed_by_somebody_is_tried_once_more(bench
     assert not marker.exists()
     assert facts == FACTS
     assert rendered.body == BIG
+
+
+def test_decoders_that_are_killed_at_their_start_cost_no_wait(bench: Bench) -> None:
+    renderer = bench.renderer()
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(5):
+            renderer.close()
+            renderer = bench.renderer()
+            asked = pool.submit(renderer.inspect, bench.picture("nothing"))
+            wait_until(lambda: bool(decoders()), what="a decoder that starts", every_s=0.001)
+
+            for pid in decoders():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+            assert asked.result(20)[0] == FACTS
 
 
 def test_a_forker_that_was_killed_takes_its_decoders_along_and_is_replaced(bench: Bench) -> None:
