@@ -20,6 +20,9 @@ from tests.servers import Server
 
 STATIC = "nginx static file"
 MEMORY, REDIS, SIGNED = "thumbnail, nginx memory", "thumbnail, Redis", "thumbnail, signed"
+MANY_PICTURES = 40
+"""So many that hardly two clients ask for one at the same time."""
+STATIC_MANY, MANY = f"{MANY_PICTURES} nginx static files", f"{MANY_PICTURES} thumbnails, Redis"
 STATIC_ORIGINAL = "nginx static original"
 BY_ID, BY_SUM, BY_NAME = "original by id", "original by sum", "original by name"
 STATIC_INFO, INFO = "nginx static JSON", "info"
@@ -28,6 +31,7 @@ BARS = (
     Bar(MEMORY, STATIC, at_least=0.85),
     Bar(SIGNED, STATIC, at_least=0.65),
     Bar(REDIS, STATIC, at_least=0.35),
+    Bar(MANY, STATIC_MANY, at_least=0.35),
     Bar(BY_ID, STATIC_ORIGINAL, at_least=0.6),
     Bar(BY_SUM, STATIC_ORIGINAL, at_least=0.6),
     Bar(BY_NAME, STATIC_ORIGINAL, at_least=0.6),
@@ -36,9 +40,9 @@ BARS = (
 P99_BARS = (Bar(MEMORY, STATIC, at_most=1.5), Bar(SIGNED, STATIC, at_most=1.5))
 
 NOTE = (
-    f"wrk, {wrk.CONNECTIONS} connections, {wrk.THREADS} threads, all on one URL; every nginx has two "
-    "processes and writes its access log. Records are known to nginx for a "
-    "second, except to the one without memory."
+    f"wrk, {wrk.CONNECTIONS} connections, {wrk.THREADS} threads, all on one URL, or in turn on the "
+    f"{MANY_PICTURES} that are named; every nginx has two processes and writes its access log. "
+    "Records are known to nginx for a second, except to the one without memory."
 )
 KEY = SigningKey("bench", "a-secret-for-benchmarks-of-40-characters")
 
@@ -47,7 +51,7 @@ def measure(options: Options) -> list[Result]:
     """Answers a second and the 99th percentile of their times, a load of `options.seconds` each."""
     with _addresses(options) as addresses:
         contestants: dict[str, Callable[[], wrk.Load]] = {
-            name: partial(wrk.load, url, options.seconds) for name, url in addresses.items()
+            name: partial(wrk.load, urls, options.seconds) for name, urls in addresses.items()
         }
         seen = alternate(contestants, options.rounds)
     rates = {name: Series(tuple(load.rate for load in loads)) for name, loads in seen.items()}
@@ -59,8 +63,8 @@ def measure(options: Options) -> list[Result]:
 
 
 @contextlib.contextmanager
-def _addresses(options: Options) -> Iterator[dict[str, str]]:
-    """Name -> URL, of everything that is compared; each has been asked, and answers what it should."""
+def _addresses(options: Options) -> Iterator[dict[str, list[str]]]:
+    """Name -> URLs, of everything that is compared; each has been asked, and answers what it should."""
     root = options.folder / "static"
     root.mkdir()
     with contextlib.ExitStack() as stack:
@@ -70,23 +74,27 @@ def _addresses(options: Options) -> Iterator[dict[str, str]]:
         image = ours.upload(photo, dkey="bench.jpg")
         thumbnail = f"/image/read?id={image['id']}&width=300"
         info = f"/image/info?id={image['id']}"
-        for name, path in {"thumbnail.jpg": thumbnail, "info.json": info}.items():
+        widths = range(300 - MANY_PICTURES // 2, 300 + MANY_PICTURES // 2)
+        many = {f"{width}.jpg": f"/image/read?id={image['id']}&width={width}" for width in widths}
+        for name, path in {"thumbnail.jpg": thumbnail, "info.json": info, **many}.items():
             (root / name).write_bytes(ours.http.get(path).raise_for_status().content)
         (root / "original.jpg").write_bytes(photo)
         memory = _at(stack.enter_context(_front(ours, "memory")))
         redis = _at(stack.enter_context(_front(ours, "redis", PICTURE_MEMORY="0", RECORD_MEMORY_S="0")))
         signed = _at(stack.enter_context(_front(ours, "signed", SIGNING="*=enforce")))
         addresses = {
-            STATIC: f"{limit}/thumbnail.jpg",
-            MEMORY: memory + thumbnail,
-            SIGNED: signed + sign(thumbnail, KEY),
-            REDIS: redis + thumbnail,
-            STATIC_ORIGINAL: f"{limit}/original.jpg",
-            BY_ID: f"{memory}/image/read?id={image['id']}",
-            BY_SUM: f"{memory}/image/read?sum={image['md5sum']}",
-            BY_NAME: f"{memory}/{image['domain']}/{quote(image['dkey'])}",
-            STATIC_INFO: f"{limit}/info.json",
-            INFO: memory + info,
+            STATIC: [f"{limit}/thumbnail.jpg"],
+            MEMORY: [memory + thumbnail],
+            SIGNED: [signed + sign(thumbnail, KEY)],
+            REDIS: [redis + thumbnail],
+            STATIC_MANY: [f"{limit}/{name}" for name in many],
+            MANY: [redis + path for path in many.values()],
+            STATIC_ORIGINAL: [f"{limit}/original.jpg"],
+            BY_ID: [f"{memory}/image/read?id={image['id']}"],
+            BY_SUM: [f"{memory}/image/read?sum={image['md5sum']}"],
+            BY_NAME: [f"{memory}/{image['domain']}/{quote(image['dkey'])}"],
+            STATIC_INFO: [f"{limit}/info.json"],
+            INFO: [memory + info],
         }
         _check(addresses)
         yield addresses
@@ -109,11 +117,20 @@ def _at(server: Server) -> str:
     return f"http://127.0.0.1:{server.port}"
 
 
-def _check(addresses: dict[str, str]) -> None:
-    """Ask each twice, so that it is cached; all of a kind have to give one body."""
-    kinds = {STATIC: (MEMORY, SIGNED, REDIS), STATIC_ORIGINAL: (BY_ID, BY_SUM, BY_NAME), STATIC_INFO: (INFO,)}
+def _check(addresses: dict[str, list[str]]) -> None:
+    """Ask each twice, so that it is cached; all of a kind have to give the same bodies."""
+    kinds = {
+        STATIC: (MEMORY, SIGNED, REDIS),
+        STATIC_MANY: (MANY,),
+        STATIC_ORIGINAL: (BY_ID, BY_SUM, BY_NAME),
+        STATIC_INFO: (INFO,),
+    }
     for limit, others in kinds.items():
-        expected = httpx.get(addresses[limit]).raise_for_status().content
+        expected = _bodies(addresses[limit])
         for name in others * 2:
-            if httpx.get(addresses[name]).raise_for_status().content != expected:
+            if _bodies(addresses[name]) != expected:
                 raise RuntimeError(f"{name} does not answer with the bytes of {limit}")
+
+
+def _bodies(urls: list[str]) -> list[bytes]:
+    return [httpx.get(url).raise_for_status().content for url in urls]

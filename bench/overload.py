@@ -55,17 +55,17 @@ def measure(options: Options) -> list[Result]:
         asking.ask([f"{address}&width={next(sizes)}" for _ in range(32)], clients=32)
         before = _left(ours)
         for _ in range(options.rounds):
-            hot[BEFORE].append(wrk.load(f"{address}&width=100", options.seconds).rate)
+            hot[BEFORE].append(wrk.load([f"{address}&width=100"], options.seconds).rate)
             with _cold(address, sizes, TIMES_TOO_MANY * capacity) as overload:
                 time.sleep(1)  # The queue is full.
-                load = wrk.load(f"{address}&width=100", options.seconds)
+                load = wrk.load([f"{address}&width=100"], options.seconds)
             hot[DURING].append(load.rate)
             p99.append(load.p99_ms)
             refusals.append(overload.slowest_refusal_s)
             if not overload.refused or not overload.rendered:
                 raise RuntimeError(f"this was no overload: {overload}")
             wait_until(lambda: _left(ours) <= before, what="all is as before", timeout_s=30)
-            hot[AFTER].append(wrk.load(f"{address}&width=100", options.seconds).rate)
+            hot[AFTER].append(wrk.load([f"{address}&width=100"], options.seconds).rate)
     rates = {name: Series(tuple(values)) for name, values in hot.items()}
     rounds = options.rounds
     return [

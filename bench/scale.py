@@ -100,7 +100,7 @@ class _Filled:
         self._rows = itertools.cycle((7919 * number) % rows for number in range(rows))
 
     def hot(self) -> float:
-        return 1 / wrk.load(f"{self._address}/image/read?id={self._image}&width=64", self._seconds).rate
+        return 1 / wrk.load([f"{self._address}/image/read?id={self._image}&width=64"], self._seconds).rate
 
     def cold(self) -> float:
         return self._ask(f"/image/read?id={self._image}&width={next(self._sizes)}" for _ in range(20))

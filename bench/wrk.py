@@ -1,14 +1,30 @@
-"""wrk, the load generator: one URL, 64 connections, two threads."""
+"""wrk, the load generator: 64 connections, two threads."""
 
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.servers import program
 
 CONNECTIONS, THREADS = 64, 2
+
+# No thread writes a request anew each time.
+_IN_TURN = """
+local requests, last = {}, 0
+init = function()
+  for i, target in ipairs({%s}) do
+    requests[i] = wrk.format("GET", target)
+  end
+end
+request = function()
+  last = last %% #requests + 1
+  return requests[last]
+end
+"""
 
 _SUMMARY = """
 done = function(summary, latency, requests)
@@ -29,13 +45,16 @@ class Load:
     p99_ms: float
 
 
-def load(url: str, seconds: int) -> Load:
-    """Ask for `url` for so many seconds.
+def load(urls: Sequence[str], seconds: int) -> Load:
+    """Ask one server for `urls` in turn, for so many seconds.
 
     Raises:
         RuntimeError: some answer was an error, so that the figure would say nothing.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        if len(urls) > 1:
+            targets = ("{0.path}?{0.query}".format(urlsplit(url)) for url in urls)
+            script.write(_IN_TURN % ", ".join(map(json.dumps, targets)))
         script.write(_SUMMARY)
         script.flush()
         command = [
@@ -45,10 +64,10 @@ def load(url: str, seconds: int) -> Load:
             f"-d{seconds}s",
             "-s",
             script.name,
-            url,
+            urls[0],
         ]
         done = subprocess.run(command, cwd=Path("/"), capture_output=True, text=True, check=True)
     seen = json.loads(done.stderr)
     if seen["errors"] or not seen["requests"]:
-        raise RuntimeError(f"{seen['errors']} errors in {seen['requests']} answers to {url}")
+        raise RuntimeError(f"{seen['errors']} errors in {seen['requests']} answers to {urls[0]}")
     return Load(seen["requests"] * 1e6 / seen["us"], seen["p99_us"] / 1000)
