@@ -1,5 +1,6 @@
 -- What Redis has, as nginx asks it: one round trip, 200 ms at most, and a breaker.
 
+local flight = require "flight"
 local redis = require "redis"
 local sentinel = require "sentinel"
 
@@ -83,15 +84,10 @@ local function back()
 end
 
 -- The answer of the script: identity (false for a miss) and picture, or nothing and a reason.
-local function run(socket, request)
-    local ok, reason = socket:send(request)
-    if not ok then
-        return nil, reason
-    end
+local function read_answer(socket)
     local identity, more = redis.read_text(socket)
     if identity and more == true then
-        local picture
-        picture, reason = redis.read_picture(socket)
+        local picture, reason = redis.read_picture(socket)
         if not picture then
             return nil, reason
         end
@@ -107,13 +103,13 @@ local function is_unknown_script(reason)
     return find(reason, "NOSCRIPT", 1, true)
 end
 
--- Also fetch the bytes that are expected, beside the script, in case they are still right: bytes that
--- pass through a script cost Redis twice as much (measured with 20 KB, Redis 7.0.15).
-local function run_and_fetch(socket, request, expected)
-    local identity, picture = run(socket, request)
+-- The answer to a request, which also fetches the bytes that are expected, in case they are still right: bytes
+-- that pass through a script cost Redis twice as much (measured with 20 KB, Redis 7.0.15).
+local function read(socket, expected)
+    local identity, picture = read_answer(socket)
     -- An answer that did not come in time may still come, and must not be read as the next one.
-    if identity == nil and not is_unknown_script(picture) then
-        return nil, picture
+    if not expected or (identity == nil and not is_unknown_script(picture)) then
+        return identity, picture
     end
     local fetched, reason = redis.read_picture(socket)
     if fetched == nil then
@@ -139,19 +135,75 @@ local function request_of(question, known, expected)
     return request
 end
 
-local function ask(socket, question, known, expected)
-    local request = request_of(question, known, expected)
-    local identity, picture
-    if expected then
-        identity, picture = run_and_fetch(socket, request, expected)
-    else
-        identity, picture = run(socket, request)
+-- The answers to a list of seats (flight.lua), in one write and in turn; nothing and a reason at the first that fails.
+local function ask(socket, seats)
+    local requests = {}
+    for i = 1, #seats do
+        local seat = seats[i]
+        requests[i] = request_of(seat.question, seat.known, seat.expected)
     end
-    if identity == nil and is_unknown_script(picture) then
-        return run(socket, command("EVAL", script, "0", question.kind, question.value, question.spelling, known, own_spellings))
+    local ok, reason = socket:send(requests)
+    if not ok then
+        return nil, reason
     end
-    return identity, picture
+    local unknown = {}
+    for i = 1, #seats do
+        local seat = seats[i]
+        local identity, picture = read(socket, seat.expected)
+        if identity ~= nil then
+            seat.identity, seat.picture = identity, picture
+            flight.arrived(seat)
+        elseif is_unknown_script(picture) then
+            unknown[#unknown + 1] = seat
+        else
+            return nil, picture
+        end
+    end
+    return unknown
 end
+
+-- Tell Redis the script, once for each seat that it was unknown to.
+local function teach(socket, seats)
+    for i = 1, #seats do
+        local seat = seats[i]
+        local question = seat.question
+        local ok, reason = socket:send(command("EVAL", script, "0", question.kind, question.value, question.spelling, seat.known, own_spellings))
+        local identity, picture
+        if ok then
+            identity, picture = read_answer(socket)
+        end
+        if identity == nil then
+            return nil, picture or reason
+        end
+        seat.identity, seat.picture = identity, picture
+    end
+    return true
+end
+
+-- Ask for all seats of a flight; those that stay without an identity have no answer.
+local function carry(seats)
+    local socket, unknown, ok, reason
+    socket, reason = redis.connect(address, TIMEOUT_MS)
+    if not socket then
+        return failed(reason)
+    end
+    unknown, reason = ask(socket, seats)
+    if unknown then
+        ok, reason = teach(socket, unknown)
+    end
+    if not ok then
+        -- The connection may hold half an answer: it is not used again.
+        socket:close()
+        return failed(reason)
+    end
+    redis.release(socket)
+    return true
+end
+
+flight.configure(function(seats)
+    -- The flight before may have found that Redis is away.
+    return not breaker:get("suspect") and carry(seats)
+end)
 
 -- Identity and picture (content_type, etag, body); nothing for a miss, and when Redis is away. Without
 -- a picture when the identity is `known`, or is an original's that is not in Redis. `expected` is what
@@ -161,22 +213,16 @@ function cache.lookup(question, known, expected)
     if not address or not is_allowed then
         return nil
     end
-    local socket, identity, picture
-    socket, picture = redis.connect(address, TIMEOUT_MS)
-    if not socket then
-        return failed(picture)
-    end
-    identity, picture = ask(socket, question, known, expected)
-    if identity == nil then
-        -- The connection may hold half an answer: it is not used again.
-        socket:close()
-        return failed(picture)
-    end
-    redis.release(socket)
+    local seat
     if is_suspect then
-        back()
+        seat = flight.seat(question, known, expected)
+        if carry({ seat }) then
+            back()
+        end
+    else
+        seat = flight.take(question, known, expected)
     end
-    return identity or nil, picture
+    return seat.identity or nil, seat.picture
 end
 
 return cache

@@ -70,8 +70,13 @@ function memory.recall(identity)
 end
 
 function memory.remember(identity, picture)
+    -- Those who asked together (flight.lua) got one table.
+    if not memory.is_on or picture.is_remembered then
+        return
+    end
+    picture.is_remembered = true
     local value = picture.content_type .. "\n" .. picture.etag .. "\n" .. picture.body
-    if memory.is_on and shares.make_room(sub(identity, 1, 64), identity, #value) then
+    if shares.make_room(sub(identity, 1, 64), identity, #value) then
         pictures:set(identity, value)
     end
 end
