@@ -82,6 +82,15 @@ CREATE TABLE IF NOT EXISTS image_task (
     KEY sha256 (sha256)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
+CREATE TABLE IF NOT EXISTS task_count (
+    domain VARBINARY(16) NOT NULL,
+    flag VARCHAR(16) NOT NULL,
+    problem VARCHAR(64) NOT NULL COMMENT 'empty: none, or not ended',
+    shard INT NOT NULL COMMENT 'one of the rows that share a number',
+    tasks BIGINT NOT NULL COMMENT 'a share of it, below zero too: the sum is how many there are',
+    PRIMARY KEY (domain, flag, problem, shard)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
 CREATE TABLE IF NOT EXISTS cache_debt (
     image_id BIGINT NOT NULL COMMENT 'its cached record must be published again',
     rev INT NOT NULL COMMENT 'of the newest change that is owed',
@@ -176,4 +185,6 @@ INSERT IGNORE INTO schema_migration (name, applied) VALUES
     ('0006_upkeep_note', UTC_TIMESTAMP()),
     ('0007_upload_token', UTC_TIMESTAMP()),
     ('0008_image_task_request_id', UTC_TIMESTAMP()),
-    ('0009_image_task_flag_id', UTC_TIMESTAMP());
+    ('0009_image_task_flag_id', UTC_TIMESTAMP()),
+    ('0010_task_count', UTC_TIMESTAMP()),
+    ('0011_task_count_rows', UTC_TIMESTAMP());

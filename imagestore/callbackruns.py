@@ -82,6 +82,6 @@ class CallbackRuns:
     def _give_up(self, task: TaskRecord, problem: str, detail: str, attempt: int) -> None:
         sentence = f"given up after {attempt} tries, the last of which ended with {problem}: {detail}"
         ended = Ended("warning", CALLBACK_UNDELIVERABLE, sentence)
-        self._callbacks.failed(task.id, problem, ended)
+        self._callbacks.failed(task, problem, ended)
         count_callback("failed")
         log.warning("callback of task_id=%d is undeliverable: %s", task.id, problem)

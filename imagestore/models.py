@@ -176,6 +176,20 @@ class ImageTask(peewee.Model):
         )
 
 
+class TaskCount(peewee.Model):
+    """A share of how many tasks of a domain have a flag and a reason."""
+
+    domain = NameField(16)
+    flag = peewee.CharField(16)
+    problem = peewee.CharField(64)
+    shard = peewee.IntegerField()
+    tasks = peewee.BigIntegerField()
+
+    class Meta:
+        table_name = "task_count"
+        primary_key = peewee.CompositeKey("domain", "flag", "problem", "shard")
+
+
 class CacheDebt(peewee.Model):
     """An image whose cached record could not be withdrawn before a change."""
 
@@ -272,7 +286,7 @@ class UploadToken(peewee.Model):
 
 
 TABLES: tuple[type[peewee.Model], ...] = (
-    *(ImageInfo, ImageTask, CacheDebt),
+    *(ImageInfo, ImageTask, TaskCount, CacheDebt),
     *(ApiKey, DomainUsage, AuditLog, UpkeepNote, UploadToken),
 )
 

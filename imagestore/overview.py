@@ -1,7 +1,5 @@
 """How much there is: pictures and bytes, tasks, jobs that wait, what cache and store have room for."""
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +10,6 @@ from imagestore.measuring import ask_all
 from imagestore.storage import Storage
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.tasks import summed
-
-KEPT_AT_LEAST_S = 1.0
-KEPT_TIMES = 20
-"""Tasks are counted by a pass over an index (0.1 s for 400,000, MariaDB 10.11, 2026-11): what
-was counted serves for so many times as long as it took, so that it takes a twentieth of a core at most."""
-
-KEPT_MAX = 100
-"""Different sets of domains whose tasks are kept counted."""
 
 
 class Overview:
@@ -35,8 +25,6 @@ class Overview:
             "cache": lambda: _of_cache(cache),
             "store": lambda: _of_store(storage),
         }
-        self._kept: dict[frozenset[str], tuple[float, dict[str, Any]]] = {}
-        self._counting = threading.Lock()
 
     def of(self, domains: frozenset[str] = frozenset()) -> dict[str, Any]:
         """What domains hold, and their tasks by flag and reason; no `domains` are all, and then also the
@@ -46,7 +34,7 @@ class Overview:
             DatabaseUnavailable: without it there is nothing to tell.
         """
         count, images, size = self._accounts.total(domains)
-        tasks = self._tasks_of(domains)
+        tasks = summed(self._tasks.counts(domains))
         answers = {} if domains else ask_all(self._questions)
         return {
             "images": images,
@@ -56,20 +44,6 @@ class Overview:
             "reasons": tasks["problems"],
             **{name: answers.get(name) for name in self._questions},
         }
-
-    def _tasks_of(self, domains: frozenset[str]) -> dict[str, Any]:
-        # One at a time: who comes meanwhile finds the answer.
-        with self._counting:
-            until, counted = self._kept.get(domains, (0.0, {}))
-            started = time.monotonic()
-            if started >= until:
-                counted = summed(self._tasks.counts(domains))
-                ended = time.monotonic()
-                if len(self._kept) >= KEPT_MAX:
-                    self._kept.clear()
-                kept_s = max(KEPT_AT_LEAST_S, KEPT_TIMES * (ended - started))
-                self._kept[domains] = (ended + kept_s, counted)
-            return counted
 
 
 def _of_queue(queue: JobQueue) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any
 
 from imagestore.database import Connection, Database
-from imagestore.models import TABLES, UtcField
+from imagestore.models import TABLES, TaskCount, UtcField
+from imagestore.tasktally import count_anew
 
 _ROWS_PER_PAGE = 200
 _ROWS_PER_INSERT = 50
@@ -19,7 +20,8 @@ _ROWS_PER_INSERT = 50
 Row = Mapping[str, Any]
 """Column -> a value that JSON knows; moments are text (ISO 8601, UTC)."""
 
-_MODELS: Mapping[str, Any] = {model._meta.table_name: model for model in TABLES}
+_MODELS: Mapping[str, Any] = {model._meta.table_name: model for model in TABLES if model is not TaskCount}
+"""What is not derived from the others."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     name: tuple(model._meta.sorted_field_names) for name, model in _MODELS.items()
@@ -67,6 +69,7 @@ class Tables:
                     rows = iter(give(name))
                     while some := list(islice(rows, _ROWS_PER_INSERT)):
                         model.insert_many([_values(model, row) for row in some]).execute(database)
+                count_anew(database)
 
         self._database.alone(work)
 

@@ -7,9 +7,10 @@ each such job once.
 from collections.abc import Sequence
 from datetime import timedelta
 
+from imagestore import tasktally
 from imagestore.database import Connection, Database
 from imagestore.models import ImageTask, moment
-from imagestore.taskrecords import Ended, TaskRecord
+from imagestore.taskrecords import Ended, Standing, TaskRecord
 from imagestore.taskrows import TaskTable
 
 
@@ -59,14 +60,19 @@ class CallbackStates(TaskTable):
         due = moment() + timedelta(seconds=delay_s)
         self._update(where, callback_due=due, callback_attempts=ImageTask.callback_attempts - 1)
 
-    def failed(self, task_id: int, problem: str, ended: Ended) -> None:
+    def failed(self, task: TaskRecord, problem: str, ended: Ended) -> None:
         """It is given up. A task that had succeeded becomes a warning; other flags keep their reason."""
+        waits = (ImageTask.id == task.id) & (ImageTask.callback_flag == "waiting")
+        good = {"flag": ended.flag, "problem": ended.problem, "flag_ext": ended.flag_ext}
+        warned = ImageTask.update(**good).where(waits & (ImageTask.flag == "succeed"))
+        gone = {"callback_flag": "failed", "callback_problem": problem[:64], "callback_due": None}
+        given_up = ImageTask.update(**gone, update_time=moment()).where(waits)
 
         def work(database: Connection) -> None:
-            waiting = (ImageTask.id == task_id) & (ImageTask.callback_flag == "waiting")
-            good = {"flag": ended.flag, "problem": ended.problem, "flag_ext": ended.flag_ext}
-            ImageTask.update(**good).where(waiting & (ImageTask.flag == "succeed")).execute(database)
-            gone = {"callback_flag": "failed", "callback_problem": problem[:64], "callback_due": None}
-            ImageTask.update(**gone, update_time=moment()).where(waiting).execute(database)
+            was_good = warned.execute(database)
+            given_up.execute(database)
+            if was_good:
+                now = Standing.of(task.domain, ended.flag, ended.problem)
+                tasktally.move(database, Standing.of(task.domain, "succeed"), now)
 
         self._database.write(work)

@@ -129,6 +129,7 @@ class Due:
 
     id: int
     kind: str
+    domain: str
     host: str
     queued: bool
     claim: str | None
@@ -146,6 +147,34 @@ class Again:
     problem: str | None = None
     sentence: str = ""
     counts: bool = True
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Standing:
+    """Where a task stands: its flag, and the reason, which is empty for none and until the task has ended."""
+
+    domain: str
+    flag: str
+    problem: str
+
+    @classmethod
+    def of(cls, domain: str, flag: str, problem: str | None = None) -> "Standing":
+        """Of a task that has not ended the problem is that of the last try, which counts for nothing."""
+        return cls(domain, flag, "" if flag == "created" else problem or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Miscount:
+    """How many tasks of a standing were noted, and how many there are."""
+
+    standing: Standing
+    noted: int
+    real: int
+
+    def __str__(self) -> str:
+        where = self.standing
+        tasks = f"{where.flag} {where.problem}".strip()
+        return f"{tasks} tasks of {where.domain}: {self.noted} counted, {self.real} there"
 
 
 def describe_task(task: TaskRecord) -> dict[str, Any]:

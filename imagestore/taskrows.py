@@ -3,15 +3,17 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from imagestore import tasktally
 from imagestore.actor import actor
-from imagestore.database import Database
+from imagestore.database import Connection, Database
 from imagestore.models import ImageTask, moment
 from imagestore.statements import Selection, Statement, given, given_columns
-from imagestore.taskrecords import Again, Callback, Ended, Fetch, Flag, NewTask, TaskRecord
+from imagestore.taskrecords import Again, Callback, Ended, Fetch, Flag, NewTask, Standing, TaskRecord
+from imagestore.tasktally import waiting
 
 BY_ID = Selection(ImageTask.select().where(ImageTask.id == given("id")))
 
@@ -155,7 +157,35 @@ def ending(ended: Ended, now: datetime, *, has_callback: bool) -> dict[str, Any]
     }
 
 
-def start_over() -> dict[str, Any]:
+def start_over(database: Connection, task_ids: Sequence[int]) -> int:
+    """Let those of the tasks that have failed be tried again; how many have."""
+    rows = _locked(database, ImageTask.id.in_(task_ids) & (ImageTask.flag == "failed"))
+    if rows:
+        ids = [row["id"] for row in rows]
+        ImageTask.update(**_as_new()).where(ImageTask.id.in_(ids)).execute(database)
+        failed = [(Standing.of(row["domain"], "failed", row["problem"]), -1) for row in rows]
+        tasktally.add(database, [*failed, *((waiting(row["domain"]), 1) for row in rows)])
+    return len(rows)
+
+
+def remove_idle(database: Connection, task_id: int) -> bool:
+    """Remove a task that has not ended and that no job works on; False if there is none."""
+    idle = (ImageTask.id == task_id) & (ImageTask.flag == "created") & ImageTask.claim.is_null()
+    rows = _locked(database, idle)
+    if rows:
+        ImageTask.delete().where(ImageTask.id == task_id).execute(database)
+        tasktally.move(database, waiting(rows[0]["domain"]), None)
+    return bool(rows)
+
+
+def _locked(database: Connection, where: Any) -> list[dict[str, Any]]:
+    """Number, domain and problem of rows that nobody else can change before the transaction ends."""
+    query = ImageTask.select(ImageTask.id, ImageTask.domain, ImageTask.problem).where(where).dicts()
+    # SQLite has no FOR UPDATE and needs none: its transactions here start with the write lock.
+    return list((query.for_update() if database.for_update else query).execute(database))
+
+
+def _as_new() -> dict[str, Any]:
     """The columns of a failed task that is to be tried again."""
     now = moment()
     changes: dict[str, Any] = {"flag": "created", "attempts": 0, "deaths": 0, "due_time": now}

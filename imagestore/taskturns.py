@@ -8,10 +8,12 @@ from datetime import timedelta
 
 import peewee
 
-from imagestore.database import Database
+from imagestore import tasktally
+from imagestore.database import Connection, Database
 from imagestore.models import ImageTask, moment
-from imagestore.taskrecords import Due, Ended, Kind
+from imagestore.taskrecords import Due, Ended, Kind, Standing
 from imagestore.taskrows import TaskTable, ending, held
+from imagestore.tasktally import waiting
 
 
 class Turns(TaskTable):
@@ -27,11 +29,12 @@ class Turns(TaskTable):
         if without_hosts:
             # What has a job already must be looked at, whatever its host.
             where &= ImageTask.host.not_in(list(without_hosts)) | ImageTask.queued_time.is_null(False)
-        columns = (ImageTask.id, ImageTask.kind, ImageTask.host, ImageTask.queued_time)
+        columns = (ImageTask.id, ImageTask.kind, ImageTask.domain, ImageTask.host, ImageTask.queued_time)
         query = ImageTask.select(*columns, ImageTask.claim, ImageTask.deaths).where(where)
         rows = self._all(query.order_by(ImageTask.due_time, ImageTask.id).limit(limit).tuples())
         return [
-            Due(id, kind, host, queued is not None, claim, n) for id, kind, host, queued, claim, n in rows
+            Due(id, kind, domain, host, queued is not None, claim, deaths)
+            for id, kind, domain, host, queued, claim, deaths in rows
         ]
 
     def busy_hosts(self) -> dict[str, int]:
@@ -58,4 +61,13 @@ class Turns(TaskTable):
         where = held(due.id, due.claim or "") & (ImageTask.due_time <= moment())
         has_callback = peewee.Case(None, [(ImageTask.callback.is_null(), None)], "waiting")
         changes = ending(ended, moment(), has_callback=True) | {"callback_flag": has_callback}
-        return self._update(where, **changes, deaths=due.deaths + 1) == 1
+        dead = ImageTask.update(**changes, deaths=due.deaths + 1).where(where)
+
+        def work(database: Connection) -> bool:
+            if not dead.execute(database):
+                return False
+            ends = Standing.of(due.domain, ended.flag, ended.problem)
+            tasktally.move(database, waiting(due.domain), ends)
+            return True
+
+        return self._database.write(work)

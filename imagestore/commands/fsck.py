@@ -1,6 +1,7 @@
 """`imagestore fsck`: rows and stored originals compared, and mended."""
 
 import contextlib
+from dataclasses import asdict
 
 import click
 
@@ -8,6 +9,7 @@ from imagestore.commands.gc import refuse_doubtful
 from imagestore.commands.options import opens_store
 from imagestore.commands.output import Output
 from imagestore.settings import Settings
+from imagestore.taskrecords import Miscount
 from imagestore.upkeep.fsck import FOLDERS, Finding, check
 from imagestore.upkeep.parts import open_parts, other_store
 
@@ -41,7 +43,8 @@ def command(
     anyway: bool,
 ) -> int:
     """Compare all rows with all stored originals: missing files, files that no row needs, wrong lengths,
-    damaged bytes. The servers may run. Exit status 1 when a fault was found that is not mended."""
+    damaged bytes. Also count the tasks anew. The servers may run. Exit status 1 when a fault was found
+    that is not mended."""
     if sources and not repair:
         raise click.UsageError("--from needs --repair")
     counts = {"originals": 0, "bytes": 0, "faults": 0, "mended": 0}
@@ -65,6 +68,10 @@ def command(
                 counts["mended"] += finding.mended
                 _print(out, finding)
         progress.advance(FOLDERS - folder)
+        for wrong in parts.tasks.recount(repair=repair):
+            counts["faults"] += 1
+            counts["mended"] += repair
+            _print_miscount(out, wrong, repair)
     summary = "{originals} originals, {bytes} bytes, {faults} faults, {mended} of them mended"
     out.text(summary.format(**counts), counts)
     return 0 if counts["faults"] == counts["mended"] else 1
@@ -78,3 +85,9 @@ def _print(out: Output, finding: Finding) -> None:
     age = "" if fault.age_s is None else f", {fault.age_s} s old"
     line = f"{fault.kind} {fault.sha256} ({about}{age}): {fault.detail}"
     out.text(f"{line}; {finding.outcome.text}" if finding.outcome else line, finding.described())
+
+
+def _print_miscount(out: Output, wrong: Miscount, mended: bool) -> None:
+    line = f"miscount of {wrong}"
+    told = {"kind": "miscount", **asdict(wrong.standing), "noted": wrong.noted, "real": wrong.real}
+    out.text(f"{line}; counted anew" if mended else line, {**told, "mended": mended})

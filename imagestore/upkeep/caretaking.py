@@ -23,6 +23,10 @@ OFFICE_S = 30
 
 COLLECTION = "collection"
 
+COUNT = "recount"
+COUNT_EVERY_S = 86_400
+"""Tasks are counted anew so often, since beside servers of the version before that did not count."""
+
 COLLECTED_AT_ONCE = 10_000
 """Originals that one periodic collection removes at most; the next one goes on."""
 
@@ -78,6 +82,7 @@ class Caretaker:
         """
         if not self._queue.hold("caretaker", self._name, OFFICE_S):
             return False
+        self._count()
         collected = self._collect()
         return bool(self._scrub and self._scrub.slice()) or collected
 
@@ -102,6 +107,16 @@ class Caretaker:
         if done.removed or done.restored:
             log.info("collected %d originals of %d bytes", done.removed, done.bytes)
         return True
+
+    def _count(self) -> None:
+        """Count the tasks anew, if that is due."""
+        inventory = self._parts.inventory
+        now = datetime.now(UTC).timestamp()
+        if now < inventory.note(COUNT).get("began", 0) + COUNT_EVERY_S:
+            return
+        inventory.keep_note(COUNT, {"began": now})
+        for wrong in self._parts.tasks.recount(repair=True):
+            log.warning("counted anew: %s", wrong)
 
     def _beat(self) -> None:
         """Keep the office while long work goes on.

@@ -16,6 +16,8 @@ from redis.connection import AbstractConnection
 from imagestore.render import Renderer
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
+from imagestore.taskcatalog import TaskCatalog
+from imagestore.taskrecords import Ended, NewTask
 from tests.pictures import encode, texture
 from tests.servers import redis_server
 
@@ -112,3 +114,14 @@ def test_the_same_upload_again_only_looks(store: ImageStore, costs: Costs) -> No
     put(store, PICTURES[0], "first")
 
     assert costs == Costs(statements=2, round_trips=0, syncs=1, decodes=0)
+
+
+def test_the_end_of_a_task_costs_its_row_and_a_count(store: ImageStore, costs: Costs, tmp_path: Path) -> None:
+    with contextlib.closing(TaskCatalog(f"sqlite:///{tmp_path}/data/imagestore.db")) as tasks:
+        claimed = tasks.claim(tasks.insert(NewTask("download", "demo", url="http://a/"), queued=True).id)
+        assert claimed is not None
+        before = costs.statements
+
+        assert tasks.end(*claimed, Ended("succeed"), duration_ms=5)
+
+        assert costs.statements - before == 2

@@ -253,7 +253,7 @@ def test_callback_waits_is_claimed_once_and_ends(tasks: TaskCatalog) -> None:
     callbacks.mark_queued([task_id])
     second = callbacks.claim(task_id, lease_s=60)
     assert second is not None
-    callbacks.failed(task_id, "http-503", Ended("warning", "callback-undeliverable", "given up"))
+    callbacks.failed(second, "http-503", Ended("warning", "callback-undeliverable", "given up"))
 
     now = read(tasks, task_id)
     assert first.event_id == second.event_id == now.event_id
@@ -266,9 +266,10 @@ def test_callback_waits_is_claimed_once_and_ends(tasks: TaskCatalog) -> None:
 def test_undeliverable_callback_leaves_the_reason_of_a_failure(tasks: TaskCatalog) -> None:
     task_id = ended(tasks, Ended("failed", "http-404", "gone"), replace(TASK, callback="http://x.example/"))
     tasks.callbacks.mark_queued([task_id])
-    tasks.callbacks.claim(task_id, lease_s=60)
+    task = tasks.callbacks.claim(task_id, lease_s=60)
+    assert task is not None
 
-    tasks.callbacks.failed(task_id, "timeout", Ended("warning", "callback-undeliverable", "given up"))
+    tasks.callbacks.failed(task, "timeout", Ended("warning", "callback-undeliverable", "given up"))
 
     assert read(tasks, task_id).flag_ext == "http-404: gone"
 

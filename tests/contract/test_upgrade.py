@@ -67,6 +67,8 @@ def check_rows(url: str) -> None:
         assert image.user_metadata == {"a": 1}
         assert task is not None
         assert task.url == "http://a.example/"
+        assert tasks.counts([]) == [("created", None, 1)]
+        assert tasks.recount(repair=False) == []
         assert catalog.delete(image.id).size == 100
         with closing(UsageCatalog(url)) as usage, closing(AuditCatalog(url)) as audit:
             counted = usage.page(after=None, limit=9, domains=frozenset())

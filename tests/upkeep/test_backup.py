@@ -94,6 +94,8 @@ def test_whole_comes_back_into_another_kind_of_database(pair: tuple[House, House
     assert after["domain_usage"] == before["domain_usage"]
     assert len(after["image_task"]) == 2
     assert {row["claim"] for row in after["image_task"]} == {None}
+    assert other.parts.tasks.counts([]) == [("created", None, 2)]
+    assert other.parts.tasks.recount(repair=False) == []
     assert other.stored() == home.stored()
     assert is_sound(other)
     secret = other.settings.data_dir / "callback-secret"

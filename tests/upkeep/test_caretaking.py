@@ -8,7 +8,7 @@ import pytest
 
 from imagestore.commands import main
 from imagestore.jobqueue import JobQueue
-from imagestore.upkeep.caretaking import Caretaker
+from imagestore.upkeep.caretaking import COUNT, COUNT_EVERY_S, Caretaker
 from imagestore.upkeep.collecting import PLAUSIBLE_COUNT
 from tests.servers import redis_server
 from tests.swift import storage_url
@@ -99,3 +99,25 @@ def test_what_no_row_needs_is_collected_also_after_the_last_image_went(home: Hou
     Caretaker(home.parts, queue).round()
 
     assert home.stored() == set()
+
+
+def test_tasks_are_counted_anew_once_a_day(home: House, queue: JobQueue) -> None:
+    home.expect_upload(home.put(b"awaited"))
+    tasks, caretaker = home.parts.tasks, Caretaker(home.parts, queue)
+
+    def miscount() -> None:
+        tasks._database.write(lambda db: db.execute_sql("DELETE FROM task_count"))
+
+    miscount()
+    caretaker.round()
+    first = tasks.counts([])
+    miscount()
+    caretaker.round()
+    same_day = tasks.counts([])
+    home.parts.inventory.keep_note(
+        COUNT, {"began": home.parts.inventory.note(COUNT)["began"] - COUNT_EVERY_S}
+    )
+    caretaker.round()
+
+    assert (first, same_day) == ([("created", None, 1)], [])
+    assert tasks.counts([]) == [("created", None, 1)]

@@ -238,3 +238,18 @@ def test_command_tells_faults_in_json_and_by_its_exit_status(home: House, tmp_pa
     assert repaired[0] == 0
     assert repaired[1][0]["done"] == "healed from the other store"
     assert faults(home) == {}
+
+
+def test_command_counts_the_tasks_anew(home: House) -> None:
+    home.expect_upload(home.put(b"awaited"))
+    home.parts.tasks._database.write(lambda db: db.execute_sql("UPDATE task_count SET tasks = 3"))
+
+    status, (found, summary) = fsck(home)
+    repaired = fsck(home, "--quick", "--repair")
+
+    told = {"kind": "miscount", "domain": "demo", "flag": "created", "problem": "", "noted": 3, "real": 1}
+    assert (status, found) == (1, {**told, "mended": False})
+    assert summary == {"originals": 1, "bytes": 7, "faults": 1, "mended": 0}
+    assert repaired[0] == 0
+    assert repaired[1][0] == {**told, "mended": True}
+    assert home.parts.tasks.counts([]) == [("created", None, 1)]
