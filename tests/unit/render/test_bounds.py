@@ -59,7 +59,7 @@ def test_temporary_files_of_a_killed_decoder_go_too(bench: Bench) -> None:
         renderer.inspect(bench.picture("litter-and-hang"))
 
     # By the one who takes the killed decoder's place.
-    wait_until(lambda: bench.files() == [], what="the end of the files", timeout_s=5)
+    wait_until(lambda: bench.files() == [], what="the end of the files")
 
 
 def test_left_overs_of_dead_processes_go_at_the_start_and_of_living_ones_stay(bench: Bench) -> None:
@@ -96,18 +96,18 @@ def test_never_more_at_once_than_processes_over_all_that_share_the_slots(bench: 
 
 
 def test_more_than_the_queue_are_refused_as_overloaded(bench: Bench) -> None:
-    renderer = bench.renderer(processes=1, queue=1, queue_timeout_s=0.4)
+    renderer = bench.renderer(processes=1, queue=1, queue_timeout_s=2)
     with ThreadPoolExecutor(3) as pool:
-        running = pool.submit(renderer.inspect, bench.picture("span 1.5"))
+        running = pool.submit(renderer.inspect, bench.picture("span 5"))
         wait_until(lambda: len(decoders()) == 1, what="the first at work")
         answers = [pool.submit(renderer.inspect, bench.picture("nothing")) for _ in range(2)]
 
-        refusals = [answer.exception(5) for answer in answers]
+        refusals = [answer.exception(20) for answer in answers]
 
         assert not running.done()
         assert [type(refusal) for refusal in refusals] == [errors.Overloaded] * 2
         assert {str(refusal).split(",")[0] for refusal in refusals} == {
             "1 pictures wait for a free processor already",
-            "no processor came free within 0.4 s",
+            "no processor came free within 2 s",
         }
-        assert running.result(5)[0] == FACTS
+        assert running.result(20)[0] == FACTS

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from imagestore import errors
+from imagestore.children.process import GRACE_S
 from imagestore.render import Renderer
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding, Limits
@@ -31,8 +32,8 @@ def test_close_ends_all_quickly_and_tells_those_who_wait(bench: Bench) -> None:
         renderer.close()
 
         took = time.monotonic() - started
-        assert isinstance(waiting.exception(5), errors.Overloaded)
-    assert took < 1
+        assert isinstance(waiting.exception(20), errors.Overloaded)
+    assert took < GRACE_S
     assert not any(alive(pid) for pid in pids)
     assert list(bench.scratch.iterdir()) == []
     with pytest.raises(errors.Overloaded, match="shutting down"):
@@ -91,7 +92,7 @@ def test_kill_9_of_the_parent_leaves_no_process(script: Callable[[str, str], Scr
 
     one.process.kill()
 
-    wait_until(lambda: not any(alive(pid) for pid in family), what="the end of all", timeout_s=3)
+    wait_until(lambda: not any(alive(pid) for pid in family), what="the end of all")
 
 
 def test_ctrl_c_is_the_parents_business_alone(script: Callable[[str, str], Script]) -> None:
@@ -113,10 +114,10 @@ except KeyboardInterrupt:
     for pid in family:
         os.kill(pid, signal.SIGINT)
     os.killpg(one.process.pid, signal.SIGINT)
-    out, err = one.process.communicate(timeout=10)
+    out, err = one.process.communicate(timeout=30)
 
     assert (out, err) == ("still there\n", "")
-    wait_until(lambda: not any(alive(pid) for pid in family), what="the end of all", timeout_s=3)
+    wait_until(lambda: not any(alive(pid) for pid in family), what="the end of all")
 
 
 def test_the_parent_never_imports_an_engine() -> None:
