@@ -106,14 +106,16 @@ def send_problem(req: falcon.Request, resp: falcon.Response, name: str, detail: 
         **members,
     }
     # What was meant for the picture that there is not.
-    for name in ("ETag", "Content-Disposition", "Vary"):
-        resp.delete_header(name)
+    for header in ("ETag", "Content-Disposition", "Vary"):
+        resp.delete_header(header)
     resp.stream = None
     resp.text = json.dumps(problem)
     if status == 401:
         resp.set_header("WWW-Authenticate", 'Bearer realm="image store"')
     if status == 503:
         resp.set_header("Retry-After", str(RETRY_AFTER_S))
+        # For nginx, which keeps it to itself: others wait there for the same (nginx/lua/line.lua).
+        resp.set_header("X-Problem", name)
 
 
 def _on_imagestore_error(

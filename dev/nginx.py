@@ -1,5 +1,6 @@
 """Renders nginx's configuration: for `make run` and for tests. A container does it by envsubst."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ DEFAULTS: Mapping[str, str] = {
     "ACCESS_LOG": "/dev/stdout line",
     "ERROR_LOG": "stderr",
     "ORIGINALS": NO_ORIGINALS,
-    "MAX_BODY": "33m",
+    "MAX_BODY": str(33 * MIB),
     "RECORD_MEMORY_S": "1",
     "PICTURE_MEMORY": "64m",
     "PUBLIC_MAX_AGE_S": "10",
@@ -40,6 +41,7 @@ DEFAULTS: Mapping[str, str] = {
     "METRICS_FROM": "127.0.0.0/8",
     "RATE_PER_ADDRESS": "3000",
     "RENDER_PLACES": "0",
+    "RENDER_WAIT_S": "20",
     "TRUSTED_PROXIES": "",
     "CA_FILE": "/etc/ssl/certs/ca-certificates.crt",
 }
@@ -47,6 +49,9 @@ DEFAULTS: Mapping[str, str] = {
 
 MULTIPART_BYTES = MIB
 """What a multipart upload may have on top of its file; the API measures the file itself."""
+
+STORE_S = 6
+"""What a rendition may take on top of its render: the store has 3.5 s to answer, and sends then."""
 
 
 def render(values: Mapping[str, str]) -> str:
@@ -122,6 +127,7 @@ def write(
             "API": f"unix:{api_socket}",
             "ORIGINALS": str(originals or NO_ORIGINALS),
             "MAX_BODY": str(settings.limits.max_upload_bytes + MULTIPART_BYTES),
+            "RENDER_WAIT_S": str(render_wait_s(settings)),
             "PUBLIC_MAX_AGE_S": str(settings.public_max_age_s),
             "CROSS_ORIGIN_RESOURCE_POLICY": settings.cross_origin_resource_policy,
             "SIGNING": settings.signing.modes.text,
@@ -131,6 +137,11 @@ def write(
             **own_values(env),
         },
     )
+
+
+def render_wait_s(settings: Settings) -> int:
+    """Seconds that nginx waits for a rendition: for a processor, for the render, and for the store before."""
+    return math.ceil(settings.render_queue_timeout_s + settings.limits.render_timeout_s) + STORE_S
 
 
 def write_values(folder: Path, values: Mapping[str, str]) -> Path:

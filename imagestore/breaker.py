@@ -24,13 +24,14 @@ class Breaker:
         self._lock = threading.Lock()
         self._retry_at: float | None = None
 
-    def allows(self) -> bool:
-        """Whether to ask now; True to one caller only while the dependency is thought away."""
+    def allows(self, *, may_try: bool = True) -> bool:
+        """Whether to ask now; while the dependency is thought away, True to one caller only of those that
+        `may_try`, and so have the time that it takes to find out."""
         if self._retry_at is None:
             return True
         with self._lock:
             now = time.monotonic()
-            if self._retry_at is None or now >= self._retry_at:
+            if self._retry_at is None or (may_try and now >= self._retry_at):
                 if self._retry_at is not None:
                     self._retry_at = now + self._pause_s
                 return True

@@ -24,6 +24,7 @@ from fs.path import basename
 from fs_s3fs import S3FS
 
 from imagestore.breaker import Breaker
+from imagestore.patience import waited_s
 from imagestore.s3client import READ_TIMEOUT_S, make_client
 
 PRESIGNED_LIFE_S = 60
@@ -193,9 +194,11 @@ class StreamingS3FS(S3FS):  # type: ignore[misc]  # fs-s3fs has no types
         """Around one request: errors in PyFilesystem's words, and none at all while the store hangs.
 
         Each would hold a thread for READ_TIMEOUT_S, until even answers that need no original wait for
-        one. A request that hung while others were answered was bad luck, and counts for nothing.
+        one. A request that hung while others were answered was bad luck, and counts for nothing. Who has
+        waited already, for a processor, leaves it to others to find out whether the store is back: of
+        the 5 s for a 503 too little is left.
         """
-        if not self._link.allows():
+        if not self._link.allows(may_try=waited_s() < HANG_S):
             raise errors.RemoteConnectionError(path, msg="the store did not answer a moment ago")
         started = time.monotonic()
         try:

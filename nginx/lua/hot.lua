@@ -35,7 +35,7 @@ function hot.configure(values)
     settings = values
     short_lived = "public, max-age=" .. values.max_age_s .. ", must-revalidate"
     memory.configure()
-    line.configure(values.render_places)
+    line.configure(values.render_places, values.render_wait_s)
     original.configure(values.originals)
     gate.configure(values.signing, values.variants)
     cache.configure(values.script, gate.own_spellings())
@@ -153,33 +153,22 @@ local function is_rendition(uri, wanted)
     return find(uri, "/image/read?", 1, true) and not (wanted and wanted.spelling == "")
 end
 
--- `again` looks once more whether the picture is there now: it may have been waited for with others.
-local function to_api_in_turn(again)
-    local place, has_waited = line.enter()
-    if not place then
-        return ngx.exec("/_problem/overloaded")
+local function to_api_in_turn(has_waited)
+    if has_waited or line.enter() then
+        return to_api("@rendition")
     end
-    if has_waited and again then
-        return again()
-    end
-    return to_api("@rendition")
+    return ngx.exec("@line")
 end
 
-local ask
-function ask(uri, wanted, key, class, identity, picture, has_waited)
+local function ask(uri, wanted, key, class, identity, picture, has_waited)
     local known = picture and identity or ""
     local expected = not picture and identity or nil
     local found, fetched = cache.lookup(wanted, known, expected)
     if not found or not (fetched or found == known or find(found, "/original ", 65, true)) then
-        if has_waited then
-            return to_api("@rendition")
+        if is_rendition(uri, wanted) then
+            return to_api_in_turn(has_waited)
         end
-        if not is_rendition(uri, wanted) then
-            return to_api()
-        end
-        return to_api_in_turn(function()
-            return ask(uri, wanted, key, class, identity, picture, true)
-        end)
+        return to_api()
     end
     if has_waited then
         line.leave()
@@ -197,8 +186,7 @@ function ask(uri, wanted, key, class, identity, picture, has_waited)
     return answer(uri, wanted, found, fetched or (found == known and picture), flags, "redis", class)
 end
 
--- Content handler: answers, or hands over to the API.
-function hot.answer()
+local function look(has_waited)
     local method = ngx.req.get_method()
     if method ~= "GET" and method ~= "HEAD" then
         return ngx.exec("@api")
@@ -206,7 +194,7 @@ function hot.answer()
     local uri = ngx.var.request_uri
     local url = urls.of(uri)
     if url.is_odd then
-        return is_rendition(uri) and to_api_in_turn() or to_api()
+        return is_rendition(uri) and to_api_in_turn(has_waited) or to_api()
     end
     local class = url.is_negotiable and accept_class() or nil
     local asked = urls.asked(url, uri, class)
@@ -219,15 +207,33 @@ function hot.answer()
     local picture = identity and memory.recall(identity)
     if identity and not is_stale and settings.record_memory_s > 0 and flags - flags % 8 == gate.epoch then
         if picture or find(identity, "/original ", 65, true) then
+            if has_waited then
+                line.leave()
+            end
             local wanted = flags % 8 > BY_SUM and urls.wanted(asked, uri, class)
             return answer(uri, wanted, identity, picture, flags, "memory", class)
         end
     end
     local wanted = urls.wanted(asked, uri, class)
     if not wanted then
-        return is_rendition(uri) and to_api_in_turn() or to_api()
+        return is_rendition(uri) and to_api_in_turn(has_waited) or to_api()
     end
-    return ask(uri, wanted, key, class, identity, picture)
+    return ask(uri, wanted, key, class, identity, picture, has_waited)
+end
+
+-- Content handler: answers, or hands over to the API.
+function hot.answer()
+    return look(false)
+end
+
+-- Content handler of what has to wait for its turn in the API. Then it looks again whether the picture is there
+-- now: others may have waited for it too.
+function hot.wait()
+    local place, problem = line.wait()
+    if not place then
+        return ngx.exec("/_problem/" .. problem)
+    end
+    return look(true)
 end
 
 return hot

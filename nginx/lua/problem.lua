@@ -13,7 +13,7 @@ local PROBLEMS = {
     ["method-not-allowed"] = { 405, "The method is not allowed here", "the method is not one of those in Allow" },
     ["request-timeout"] = { 408, "The request took too long to arrive", "send it faster" },
     ["precondition-failed"] = { 412, "A precondition does not hold", "If-Match names another ETag than this picture has" },
-    ["payload-too-large"] = { 413, "The body is too large", "the body is over the limit" },
+    ["payload-too-large"] = { 413, "The body is too large", "the body is over %s bytes" },
     ["uri-too-long"] = { 414, "The request line is too long", "the request line is over 8 KiB" },
     ["range-not-satisfiable"] = { 416, "The range is outside the picture", "Content-Range has the length in bytes" },
     ["rate-limited"] = { 429, "Too many requests", "too many requests or connections from this address" },
@@ -21,7 +21,6 @@ local PROBLEMS = {
     ["internal-error"] = { 500, "Something is wrong with this server", "an unexpected error; the log has it under this request id" },
     ["overloaded"] = { 503, "The server has too much to do", "no worker takes this request now" },
     ["storage-unavailable"] = { 503, "The storage does not answer", "the original cannot be read now" },
-    ["processing-timeout"] = { 504, "The picture took too long to make", "no answer came in time" },
 }
 
 local BY_STATUS = {}
@@ -37,16 +36,18 @@ local LEFT_OVER = {
     "Cross-Origin-Resource-Policy", "Vary", "X-Cache", "X-Content-Type-Options", "X-Request-Id",
 }
 
+-- Once, in the master process.
+function problem.configure(max_body)
+    local entry = PROBLEMS["payload-too-large"]
+    entry[3] = format(entry[3], max_body)
+end
+
 -- Content handler: the problem that the location names, or else the one of the status.
 function problem.answer()
     local name = match(ngx.var.uri, "^/_problem/(.+)$") or BY_STATUS[ngx.status] or "invalid-request"
     if name == "remote" then
         -- Without any upstream it was a client that asked for an internal location.
         name = ngx.var.upstream_status and "storage-unavailable" or "not-found"
-    end
-    if name == "processing-timeout" and not match(ngx.var.upstream_connect_time or "", "%d") then
-        -- Nobody took the request: the container of the API is gone, and its address answers nothing.
-        name = "overloaded"
     end
     local status, title, detail = unpack(PROBLEMS[name])
     for _, header in ipairs(LEFT_OVER) do

@@ -71,13 +71,14 @@ def test_refused_method_names_the_allowed_ones(always: Front) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_body_over_the_limit_is_413(tmp_path: Path, chunked: bool) -> None:
-    with front(tmp_path, MAX_BODY="100k") as running:
+    with front(tmp_path, MAX_BODY="102400") as running:
         body = bytes(200_000)
         content = iter([body[:100_000], body[100_000:]]) if chunked else body
 
         answer = running.http.post("/image/upload", content=content)
 
         assert_problem(answer, 413, "payload-too-large")
+        assert answer.json()["detail"] == "the body is over 102400 bytes"
         assert running.api.asked == []
 
 
