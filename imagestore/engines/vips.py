@@ -19,6 +19,7 @@ from imagestore.engines.geometry import Plan, make_plan
 from imagestore.engines.output import Output, is_animated
 from imagestore.engines.shapes import Size, rescale
 from imagestore.engines.together import Job, Made, make_all, prepare
+from imagestore.engines.webp import encode_webp
 from imagestore.engines.whole import is_whole
 from imagestore.errors import ImageInvalid, ImagestoreError, UnsupportedMediaType
 from imagestore.records import CONTENT_TYPES, Facts, Picture
@@ -261,6 +262,8 @@ def _encode(image: pyvips.Image, output: Output) -> Picture:
         body = image.pngsave_buffer(keep="none")
     elif output.format == "gif":
         body = image.gifsave_buffer(effort=1, keep="none", keep_duplicate_frames=True)
+    elif output.format == "webp" and not output.animated:
+        body = encode_webp(image, quality=output.quality, effort=output.effort)
     elif output.format == "webp":
         body = image.webpsave_buffer(Q=output.quality, effort=output.effort, keep="none")
     else:

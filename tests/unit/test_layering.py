@@ -169,6 +169,7 @@ OWNERS = {
     "werkzeug": {"worker.dashboard"},
     "pyvips": {"imagestore.engines"},
     "wand": {"imagestore.engines"},
+    "PIL": {"imagestore.engines.webp"},
     "urllib3": {"imagestore.outbound", "imagestore.client.transport"},
     "idna": {"imagestore.weburl"},
     "prometheus_client": {"imagestore.metrics", "imagestore.exposition"},
