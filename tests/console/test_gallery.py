@@ -2,10 +2,11 @@
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.console.conftest import Open
 from tests.imagestack import ImageStack
@@ -40,16 +41,18 @@ def test_thousands_of_pictures_take_few_nodes(open_console: Open, many: None) ->
     page.get_by_text("picture-0000.jpg").wait_for()
     before = page.evaluate("document.querySelectorAll('*').length")
 
+    expect(page.get_by_text("End goes to the last one loaded")).to_be_visible()
+
     most = 0
-    for _ in range(200):
+    deadline = time.monotonic() + 60
+    while not page.get_by_text(f"picture-{MANY - 1}").count() and time.monotonic() < deadline:
         page.mouse.wheel(0, 5_000)
         page.wait_for_timeout(15)
         most = max(most, cells(page))
-        if page.get_by_text(f"picture-{MANY - 1}").count():
-            break
 
     expect(page.get_by_text(f"picture-{MANY - 1}")).to_be_visible()
     expect(page.get_by_text("3,000 pictures")).to_be_attached()
+    expect(page.get_by_text("End goes to the last one loaded")).to_have_count(0)
     # Six columns; rows of 252 pixels: 4 in sight, 2 spare on each side, and parts of rows.
     assert 24 <= most <= 6 * 9 + 1
     assert page.evaluate("document.querySelectorAll('*').length") < before + 150
@@ -177,6 +180,33 @@ def test_search_narrows_by_every_field(open_console: Open, stack: ImageStack) ->
 
     page.get_by_role("link", name="Gallery", exact=True).click()
     expect(page.get_by_label("Sum")).to_have_value("")
+
+
+def test_a_search_that_finds_nothing_pauses_and_goes_on_when_wanted(open_console: Open) -> None:
+    page = open_console("#/upload")
+    page.get_by_role("heading", level=1).wait_for()
+    asked: list[str] = []
+
+    def nothing_yet(route: Route) -> None:
+        """A part of the rows was read, as of a store of millions."""
+        asked.append(route.request.url)
+        route.fulfill(json={"images": [], "next": f"/v1/images?metadata=a%3Ab&after={len(asked)}"})
+
+    page.route("**/v1/images?**", nothing_yet)
+    page.goto("/console/#/gallery?metadata=a%3Ab")
+    on = page.get_by_role("button", name="Search on")
+    expect(on).to_be_visible()
+    expect(page.get_by_role("status")).to_contain_text("Nothing found yet, and not all pictures are searched")
+    page.wait_for_timeout(500)
+    first = len(asked)
+
+    on.click()
+    page.wait_for_function("() => !document.querySelector('[aria-busy]')")
+    expect(on).to_be_visible()
+
+    assert first == 5
+    assert asked[-1].endswith(f"after={len(asked) - 1}")
+    assert len(asked) == 10
 
 
 def test_a_search_that_was_left_does_not_reach_into_the_next_page(

@@ -5,6 +5,8 @@ import { watchSession } from "./session.js";
 const FIRST = "v1/images";
 const PAGE = 200;
 const FRESH_MS = 5 * 60 * 1000;
+// Pages in a row that are not full: a search in metadata reads 10,000 pictures for each, found or not.
+const THIN_PAGES = 5;
 
 // What the gallery shows of a picture; the rest is left to the garbage, since there may be 100,000.
 function slim({ id, domain, dkey, sha256, width, height, size, format, image_metadata: { frames, alpha } }) {
@@ -18,6 +20,7 @@ class Listing {
     this.next = FIRST;
     this.problem = null;
     this.isBusy = false;
+    this.thin = 0;
     this.onChange = () => {};
     this.began = Date.now();
     // Where the reader was, for when he comes back.
@@ -29,9 +32,19 @@ class Listing {
     return this.next === null;
   }
 
+  // Whether the search goes on only if the reader wants it to.
+  get isPaused() {
+    return !this.isBusy && !this.isWhole && this.thin >= THIN_PAGES;
+  }
+
+  searchOn() {
+    this.thin = 0;
+    return this.more();
+  }
+
   // Fetches the next page, unless one is on its way.
   async more() {
-    if (this.isBusy || this.isWhole) return;
+    if (this.isBusy || this.isWhole || this.isPaused) return;
     this.isBusy = true;
     this.problem = null;
     this.onChange();
@@ -40,6 +53,7 @@ class Listing {
       // A page may be empty and yet not the last: a search in metadata reads a part of the rows at a time.
       const page = await askJson(this.next, isFirst ? { query: { ...this.query, limit: PAGE } } : {});
       for (const image of page.images) this.items.push(slim(image));
+      this.thin = page.images.length < PAGE ? this.thin + 1 : 0;
       this.next = page.next ? follow(page.next) : null;
     } catch (problem) {
       this.problem = problem;

@@ -82,7 +82,7 @@ function Results({ query }) {
     return () => removeEventListener("scroll", keep);
   }, []);
 
-  const { items, isWhole, isBusy, problem } = listing;
+  const { items, isWhole, isBusy, isPaused, problem } = listing;
   const more = () => listing.more();
   // Fetched ahead of the reader, and on through pages that hold nothing.
   useEffect(() => {
@@ -95,7 +95,7 @@ function Results({ query }) {
   }
   const count = `${number(items.length)}${isWhole ? "" : "+"} ${items.length === 1 ? "picture" : "pictures"}`;
   return html`<p class="muted count">${items.length ? count : isBusy && "Searching"}
-      ${items.length > 0 && html`<span class="hint"> · arrow keys move, Enter opens</span>`}</p>
+      ${items.length > 0 && html`<span class="hint"> · arrow keys move, Enter opens${isWhole ? "" : ", End goes to the last one loaded"}</span>`}</p>
     <${Grid} items=${items} label="Pictures" target=${(image) => href("picture", [image.id])}
       start=${listing.active}
       onActive=${(index) => {
@@ -104,6 +104,11 @@ function Results({ query }) {
       onShown=${setEnd}
       draw=${(image) => html`<${Cell} image=${image} />`} />
     <${ProblemNotice} problem=${problem} onRetry=${more} />
+    ${
+      isPaused &&
+      html`<p class="empty" role="status">${items.length ? "No more" : "Nothing"} found yet, and not all pictures are searched.
+      <button type="button" class="secondary" onClick=${() => listing.searchOn()}>Search on</button></p>`
+    }
     ${isBusy && html`<p aria-busy="true" class="muted">Loading</p>`}`;
 }
 
