@@ -48,7 +48,8 @@ def command(
 ) -> int:
     """Store the pictures of SOURCE: a folder, or a list as .csv, .tsv or .jsonl.
 
-    In a folder a picture's dkey is its path; names that begin with a dot are left out. A list has the columns
+    In a folder a picture's dkey is its path; hidden files and folders, Thumbs.db and
+    desktop.ini are left out. A list has the columns
     file or url, and perhaps domain, dkey, metadata; files are found from where the list is.
 
     Ctrl-C stops it, and the same command goes on. What is stored already is not sent again.
@@ -65,7 +66,8 @@ def command(
         if report is not None:
             report.open("a").close()  # Better told now than after the work.
         stopped = False
-        with out.progress("import", pictures.count()) as progress:
+        total, left_out = pictures.count()
+        with out.progress("import", total) as progress:
             intake = Intake(client, noted, progress, jobs=jobs, overwrite=overwrite)
             try:
                 intake.feed(iter(pictures))
@@ -76,19 +78,19 @@ def command(
             finally:
                 if report is not None:
                     _write_report(report, noted)
-        failed = _tell(out, noted, intake.tally, report)
+        failed = _tell(out, noted, intake.tally, left_out, report)
     if stopped:
         out.hint(f"stopped; the same command goes on (its journal is {path})")
         return STOPPED
     return PROBLEMS if failed else OK
 
 
-def _tell(out: Output, journal: Journal, tally: Counter[str], report: Path | None) -> int:
+def _tell(out: Output, journal: Journal, tally: Counter[str], left_out: int, report: Path | None) -> int:
     """Print what this run did and what is still wrong; how many entries of the import failed."""
     counts = journal.counts()
     told = {name: tally[name] for name in (STORED, KNOWN, "skipped")}
     told |= {"warnings": counts.get(WARNING, 0), "failed": counts.get(FAILED, 0)}
-    out.record({**told, "waiting": counts.get(FETCHING, 0)})
+    out.record({**told, "waiting": counts.get(FETCHING, 0), "left_out": left_out})
     for number, outcome in enumerate(journal.in_state(FAILED)):
         if number == SHOWN_FAILURES:
             where = f"{report} has all of them" if report else "--report writes all of them"

@@ -50,7 +50,8 @@ def add(
 def list_(settings: Settings, out: Output) -> None:
     """List all keys that were ever made, without their secrets."""
     with open_keyring(settings) as keyring:
-        out.rows((describe_key(key) for key in keyring.all()), COLUMNS)
+        none = "there are none; `imagestore keys add NAME` makes one (API_KEY and API_KEYS are not listed)"
+        out.rows((describe_key(key) for key in keyring.all()), COLUMNS, none=none)
 
 
 @command.command()

@@ -36,17 +36,22 @@ class Output:
         for name, member in value.items():
             click.echo(f"{name:<{width}}  {_plain(member)}")
 
-    def rows(self, values: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> None:
+    def rows(
+        self, values: Iterable[Mapping[str, Any]], columns: Iterable[str], *, none: str = "there are none"
+    ) -> None:
         """Many things, printed as they come: with --json whole and one a line, else `columns` of them,
-        separated by tabs."""
+        separated by tabs; `none` is what a person is told on stderr where there are none."""
         names = list(columns)
-        for number, value in enumerate(values):
+        number = 0
+        for number, value in enumerate(values, start=1):
             if self.as_json:
                 self._json(value)
                 continue
-            if number == 0:
+            if number == 1:
                 click.echo("\t".join(names))
             click.echo("\t".join(_plain(value.get(name)) for name in names))
+        if number == 0 and not self.as_json:
+            self.hint(none)
 
     def text(self, line: str, value: Any = None) -> None:
         """A line for people; with --json `value` in its place, or nothing."""

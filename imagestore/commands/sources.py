@@ -13,6 +13,9 @@ from imagestore.strictjson import parse_json, parse_object
 
 COLUMNS = ("file", "url", "domain", "dkey", "metadata")
 
+_OF_THE_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
+"""What Windows leaves in folders of pictures, in lower case; of other systems it begins with a dot."""
+
 T = TypeVar("T")
 
 
@@ -69,26 +72,25 @@ class Source:
             OSError: the folder or the list cannot be read.
         """
         if self.path.is_dir():
-            return self._of_folder(self.path, "")
+            return self._of_folder()
         return self._of_list()
 
-    def count(self) -> int:
-        """How many there are; reads the names alone, or the list once. Raises as iterating does."""
-        return sum(1 for _ in self)
+    def count(self) -> tuple[int, int]:
+        """How many there are, and how many files or folders are left out; reads the names alone, or the
+        list once. Raises as iterating does."""
+        if not self.path.is_dir():
+            return sum(1 for _ in self), 0
+        left_out = total = 0
+        for _, entry in _files(self.path, ""):
+            total += 1
+            left_out += _is_left_out(entry)
+        return total - left_out, left_out
 
-    def _of_folder(self, folder: Path, relative: str) -> Entries:
-        # Not sorted: a folder of a million files is never held as a list.
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = f"{relative}{entry.name}"
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._of_folder(Path(entry.path), f"{name}/")
-                elif entry.is_file():
-                    yield self._checked(
-                        _printable(name), {"file": entry.path, "domain": self.domain, "dkey": name}, Path()
-                    )
+    def _of_folder(self) -> Entries:
+        for name, entry in _files(self.path, ""):
+            if not _is_left_out(entry):
+                row = {"file": entry.path, "domain": self.domain, "dkey": name}
+                yield self._checked(_printable(name), row, Path())
 
     def _of_list(self) -> Entries:
         read = _lines_of_json if self.path.suffix in (".jsonl", ".ndjson") else _rows_of_csv
@@ -115,6 +117,23 @@ class Source:
             )
         except ImagestoreError as error:
             return Unusable(source, error.name, error.detail, line)
+
+
+def _files(folder: Path, relative: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every file, by its path in the folder, and what is left out."""
+    # Not sorted: a folder of a million files is never held as a list.
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{relative}{entry.name}"
+            if entry.is_dir(follow_symlinks=False) and not _is_left_out(entry):
+                yield from _files(Path(entry.path), f"{name}/")
+            elif entry.is_file() or _is_left_out(entry):
+                yield name, entry
+
+
+def _is_left_out(entry: os.DirEntry[str]) -> bool:
+    """Hidden, or of the system; a hidden folder counts once."""
+    return entry.name.startswith(".") or entry.name.lower() in _OF_THE_SYSTEM
 
 
 def _rows_of_csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any] | InvalidRequest]]:

@@ -55,6 +55,20 @@ def test_a_folder_s_paths_become_dkeys(
     assert around.client.read("folder/2026/b/ü &.png") == picture(2)
 
 
+def test_what_systems_leave_in_folders_is_left_out_and_counted(
+    around: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = ["Thumbs.db", "b/THUMBS.DB", "desktop.ini", ".DS_Store", "b/._a.png", ".git/a.png", ".git/b.png"]
+    names = {"a.png": picture(21), "b/c.png": picture(22), **dict.fromkeys(left, b"no picture")}
+    photos = folder_of(tmp_path / "photos", names)
+
+    status, counts, _ = ran(capsys, "import", photos, "--domain", "left-out")
+
+    # A hidden folder is one.
+    assert (status, counts["stored"], counts["failed"], counts["left_out"]) == (0, 2, 0, 6)
+    assert [image.dkey for image in around.client.images("left-out")] == ["a.png", "b/c.png"]
+
+
 def test_a_second_run_sends_what_is_new_alone(
     around: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

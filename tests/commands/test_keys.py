@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from imagestore.commands import main
+from imagestore.service import prepare_database
+from imagestore.settings import Settings
 
 
 def run(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> str:
@@ -32,6 +34,21 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path, capsys: pytest.Capture
     assert made["key"] not in listed
     assert made["revoke_time"] is None
     assert ended["revoke_time"] is not None
+
+
+def test_a_store_without_keys_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, tmp_path, "revoke", str(json.loads(run(capsys, tmp_path, "add", "x", "--json"))["id"]))
+    assert "x" in run(capsys, tmp_path, "list")
+    (empty := tmp_path / "empty").mkdir()
+    prepare_database(Settings.from_env({"DATA_DIR": str(empty)}))
+
+    assert main(["keys", "list", "--data-dir", str(empty)]) == 0
+    printed = capsys.readouterr()
+    as_json = run(capsys, empty, "list", "--json")
+
+    assert printed.out == ""
+    assert "imagestore keys add" in printed.err
+    assert as_json == ""
 
 
 def test_a_person_gets_the_key_alone_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
