@@ -22,7 +22,7 @@ from imagestore.grants import Grant
 from imagestore.names import check_domain, check_id
 from imagestore.query import parse_query
 from imagestore.service import ImageStore
-from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, describe_task
+from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, TaskSearch, describe_task
 from imagestore.tasks import conflict
 
 log = logging.getLogger(__name__)
@@ -77,15 +77,15 @@ class Tasks(_Resource):
         order = parameters.get("order", ORDERS[0])
         if order not in ORDERS:
             raise InvalidParameter("order", f"order is {order[:40]!r}, expected one of {', '.join(ORDERS)}")
-        # One more than asked for tells whether there is a next page.
-        found = self._store.tasks.page(
+        search = TaskSearch(
             flag=_flag(parameters),
             problem=parameters.get("reason"),
             domains=_domains(caller(req), parameters),
             after=check_id(parameters["after"], "after") if "after" in parameters else None,
-            limit=limit + 1,
             newest=order == "newest",
         )
+        # One more than asked for tells whether there is a next page.
+        found = self._store.tasks.page(search, limit=limit + 1)
         page = found[:limit]
         following = {**parameters, "after": str(page[-1].id)} if len(found) > limit else None
         next_page = f"{req.path}?{urlencode(following)}" if following else None

@@ -78,7 +78,7 @@ CREATE TABLE IF NOT EXISTS image_task (
     KEY flag_due (flag, kind, due_time),
     KEY flag_queued (flag, queued_time, host),
     KEY callback_due (callback_flag, callback_due),
-    KEY domain_id (domain, id),
+    KEY domain_flag (domain, flag, id),
     KEY sha256 (sha256)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
@@ -187,4 +187,5 @@ INSERT IGNORE INTO schema_migration (name, applied) VALUES
     ('0008_image_task_request_id', UTC_TIMESTAMP()),
     ('0009_image_task_flag_id', UTC_TIMESTAMP()),
     ('0010_task_count', UTC_TIMESTAMP()),
-    ('0011_task_count_rows', UTC_TIMESTAMP());
+    ('0011_task_count_rows', UTC_TIMESTAMP()),
+    ('0012_image_task_domain_flag', UTC_TIMESTAMP());

@@ -171,7 +171,7 @@ class ImageTask(peewee.Model):
             (("flag", "kind", "due_time"), False),
             (("flag", "queued_time", "host"), False),
             (("callback_flag", "callback_due"), False),
-            (("domain", "id"), False),
+            (("domain", "flag", "id"), False),
             (("sha256",), False),
         )
 

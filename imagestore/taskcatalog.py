@@ -13,12 +13,12 @@ from typing import Any
 
 import peewee
 
-from imagestore import tasktally
-from imagestore.database import Connection, Database, at
+from imagestore import taskpages, tasktally
+from imagestore.database import Connection, Database
 from imagestore.errors import KeyConflict, TaskNotFound
 from imagestore.models import ImageTask, moment
 from imagestore.taskcallbacks import CallbackStates
-from imagestore.taskrecords import Again, Ended, Miscount, NewTask, Standing, TaskRecord
+from imagestore.taskrecords import Again, Ended, Miscount, NewTask, Standing, TaskRecord, TaskSearch
 from imagestore.taskrows import (
     BEAT,
     BY_ID,
@@ -28,7 +28,6 @@ from imagestore.taskrows import (
     LAST_FETCH_UNNAMED,
     WISHED,
     TaskTable,
-    chosen,
     cut,
     differing,
     ending,
@@ -157,24 +156,11 @@ class TaskCatalog(TaskTable):
 
     # Tasks are looked at.
 
-    def page(
-        self,
-        *,
-        flag: str | None,
-        problem: str | None,
-        domains: Collection[str],
-        after: int | None,
-        limit: int,
-        newest: bool = False,
-    ) -> list[TaskRecord]:
-        """Up to `limit` tasks behind the one with the id `after`, in the order of ids, or the `newest` first;
-        no `domains` are all."""
-        where = chosen(None, problem, domains)
-        if flag is not None:
-            where &= at(ImageTask.flag, flag, is_sqlite=self._database.is_sqlite)
-        if after is not None:
-            where &= ImageTask.id < after if newest else ImageTask.id > after
-        return self._records(where, limit=limit, newest=newest, of_one=ImageTask.flag if flag else None)
+    def page(self, search: TaskSearch, *, limit: int) -> list[TaskRecord]:
+        """Up to `limit` tasks, in the order of ids, or the newest first. A task that is changed at the same
+        moment may be shown as it is then, with another flag."""
+        rows = self._database.read(lambda database: taskpages.page(database, search, limit))
+        return [record_of(row) for row in rows]
 
     def counts(self, domains: Collection[str]) -> list[tuple[str, str | None, int]]:
         """Flag, problem (of tasks that ended) and number of tasks, for each pair that there is."""
@@ -266,9 +252,8 @@ class TaskCatalog(TaskTable):
 
     def retry_all(self, *, problem: str | None, domains: Collection[str], limit: int) -> int:
         """Up to `limit` failed tasks start over; how many did."""
-        query = ImageTask.select(ImageTask.id).where(chosen("failed", problem, domains))
-        query = query.order_by(ImageTask.id).limit(limit).tuples()
-        ids = [task_id for (task_id,) in self._all(query)]
+        search = TaskSearch("failed", problem, domains)
+        ids = self._database.read(lambda database: taskpages.numbers(database, search, limit))
         starts = range(0, len(ids), _ROWS_PER_QUERY)
         return sum(self._start_over(ids[start : start + _ROWS_PER_QUERY]) for start in starts)
 

@@ -1,7 +1,7 @@
 """What a task is, in values: one thing to be done later, and how it ended."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -175,6 +175,18 @@ class Miscount:
         where = self.standing
         tasks = f"{where.flag} {where.problem}".strip()
         return f"{tasks} tasks of {where.domain}: {self.noted} counted, {self.real} there"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSearch:
+    """Which tasks, and from where: those behind the id `after`, or before it, if `newest` come first; no
+    `domains` are all."""
+
+    flag: str | None = None
+    problem: str | None = None
+    domains: Collection[str] = ()
+    after: int | None = None
+    newest: bool = False
 
 
 def describe_task(task: TaskRecord) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,16 +52,6 @@ class TaskTable:
     def _update(self, where: Any, **changes: Any) -> int:
         query = ImageTask.update(**changes).where(where)
         return int(self._database.write(lambda database: query.execute(database)))
-
-    def _records(
-        self, where: Any, *, limit: int, newest: bool = False, of_one: Any = None
-    ) -> list[TaskRecord]:
-        """`of_one` is a column that has one value in all of them: the first of an index in whose order
-        they are then read."""
-        columns = (ImageTask.id,) if of_one is None else (of_one, ImageTask.id)
-        order = [column.desc() if newest else column for column in columns]
-        query = ImageTask.select().where(where).order_by(*order).limit(limit).dicts()
-        return [record_of(row) for row in self._all(query)]
 
     def _all(self, query: Any) -> list[Any]:
         return self._database.read(lambda database: list(query.execute(database)))
@@ -191,18 +181,6 @@ def _as_new() -> dict[str, Any]:
     changes: dict[str, Any] = {"flag": "created", "attempts": 0, "deaths": 0, "due_time": now}
     changes |= {"claim": None, "queued_time": None, "callback_flag": None, "callback_due": None}
     return changes | {"update_time": now, "end_time": None}
-
-
-def chosen(flag: str | None, problem: str | None, domains: Collection[str]) -> Any:
-    """The rows that a client asks for; None and no domains leave the choice open."""
-    where = ImageTask.id > 0
-    if flag is not None:
-        where &= ImageTask.flag == flag
-    if problem is not None:
-        where &= ImageTask.problem == problem
-    if domains:
-        where &= ImageTask.domain.in_(list(domains))
-    return where
 
 
 def held(task_id: Any, claim: Any) -> Any:

@@ -14,7 +14,7 @@ from imagestore.probe import sniff
 from imagestore.records import ImageRecord, Spooled
 from imagestore.storage import Storage
 from imagestore.taskcatalog import Taken, TaskCatalog, missing
-from imagestore.taskrecords import FLAGS, NewTask, TaskRecord
+from imagestore.taskrecords import FLAGS, NewTask, TaskRecord, TaskSearch
 
 log = logging.getLogger(__name__)
 
@@ -106,21 +106,9 @@ class Tasks:
             raise missing(task_id)
         return record
 
-    def page(
-        self,
-        *,
-        flag: str | None,
-        problem: str | None,
-        domains: Collection[str],
-        after: int | None,
-        limit: int,
-        newest: bool,
-    ) -> list[TaskRecord]:
-        """Up to `limit` tasks behind the one with the id `after`, the oldest or the newest first; no
-        `domains` are all."""
-        return self._catalog.page(
-            flag=flag, problem=problem, domains=domains, after=after, limit=limit, newest=newest
-        )
+    def page(self, search: TaskSearch, *, limit: int) -> list[TaskRecord]:
+        """Up to `limit` tasks, in the order of ids, or the newest first."""
+        return self._catalog.page(search, limit=limit)
 
     def summary(self, domains: Collection[str]) -> dict[str, object]:
         """How many tasks there are for each flag, and for each reason of the failed and the warnings."""

@@ -1,17 +1,15 @@
 """What the task catalog promises, on SQLite and on a real MariaDB alike."""
 
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from imagestore.catalog import Catalog
 from imagestore.taskcatalog import TaskCatalog
-from imagestore.taskrecords import Again, Ended, Fetch, NewTask, TaskRecord
+from imagestore.taskrecords import Again, Ended, Fetch, NewTask, TaskRecord, TaskSearch
 from tests.servers import wait_until
 
 LEASE_S = 0.3
@@ -159,7 +157,7 @@ def test_a_batch_that_comes_twice_at_once_is_taken_once(tasks: TaskCatalog) -> N
         first, second = pool.map(lambda _: tasks.insert_lines("c" * 32, lines, queued=False), range(2))
 
     assert first[0] == second[0]
-    assert len(tasks.page(flag=None, problem=None, domains=[], after=0, limit=1000)) == 199
+    assert len(tasks.page(TaskSearch(), limit=1000)) == 199
 
 
 def test_counts_and_pages_follow_flag_reason_and_domain(tasks: TaskCatalog) -> None:
@@ -175,7 +173,7 @@ def test_counts_and_pages_follow_flag_reason_and_domain(tasks: TaskCatalog) -> N
     assert tasks.counts(["e"]) == [("created", None, 1)]
 
     def ids(flag: str | None = None, problem: str | None = None, domains: tuple[str, ...] = ()) -> list[int]:
-        page = tasks.page(flag=flag, problem=problem, domains=domains, after=0, limit=10)
+        page = tasks.page(TaskSearch(flag, problem, domains), limit=10)
         return [task.id for task in page]
 
     assert ids() == [waiting, good, gone]
@@ -196,7 +194,7 @@ def test_pages_begin_with_the_newest_if_wished(tasks: TaskCatalog) -> None:
     first, second, third = (tasks.insert(TASK, queued=False).id for _ in range(3))
 
     def ids(after: int | None) -> list[int]:
-        page = tasks.page(flag=None, problem=None, domains=[], after=after, limit=2, newest=True)
+        page = tasks.page(TaskSearch(after=after, newest=True), limit=2)
         return [task.id for task in page]
 
     assert (ids(None), ids(second)) == ([third, second], [first])
@@ -289,23 +287,35 @@ def test_open_tasks_are_counted_with_the_longest_wait(tasks: TaskCatalog) -> Non
     assert counts == {"download": 2, "upload": 1}
 
 
-@pytest.mark.parametrize("flag", ["created", "failed", "succeed"])
 @pytest.mark.parametrize("newest", [False, True])
-def test_a_page_of_one_flag_is_read_in_order_and_sorted_by_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, flag: str, newest: bool
-) -> None:
-    path = tmp_path / "images.db"
-    with (
-        closing(Catalog(f"sqlite:///{path}")) as catalog,
-        closing(TaskCatalog(f"sqlite:///{path}")) as tasks,
-    ):
-        catalog.prepare()
-        caplog.set_level("DEBUG", logger="peewee")
-        caplog.clear()
-        tasks.page(flag=flag, problem=None, domains=(), after=1, limit=10, newest=newest)
+def test_pages_of_every_search_have_each_of_its_tasks_once(tasks: TaskCatalog, newest: bool) -> None:
+    ways = [
+        Ended("succeed"),
+        Ended("failed", "gone"),
+        Ended("failed", "slow"),
+        Ended("warning", "slow"),
+        None,
+    ]
+    there = {}
+    for number in range(30):
+        domain, way = "abc"[number % 3], ways[number % 5]
+        task = replace(TASK, domain=domain)
+        task_id = ended(tasks, way, task) if way else tasks.insert(task, queued=False).id
+        there[task_id] = (domain, way.flag if way else "created", way.problem if way else None)
 
-    ((sql, values),) = [record.msg for record in caplog.records if "SELECT" in str(record.msg)]
-    with closing(sqlite3.connect(path)) as database:
-        plan = "\n".join(row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", values))
-    assert "(flag=? AND id" in plan
-    assert "TEMP B-TREE" not in plan
+    for domains in ((), ("a",), ("a", "c"), ("b", "nobody")):
+        for flag in (None, "created", "failed"):
+            for problem in (None, "slow"):
+                expected = [
+                    task_id
+                    for task_id, (domain, its_flag, its_problem) in there.items()
+                    if (not domains or domain in domains)
+                    and flag in (None, its_flag)
+                    and problem in (None, its_problem)
+                ]
+                found: list[int] = []
+                search = TaskSearch(flag, problem, domains, newest=newest)
+                while page := tasks.page(search, limit=4):
+                    found += [task.id for task in page]
+                    search = replace(search, after=found[-1])
+                assert found == sorted(expected, reverse=newest), search

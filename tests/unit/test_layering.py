@@ -65,8 +65,10 @@ INSIDE = {
         "taskturns",
         "taskrows",
         "tasktally",
+        "taskpages",
     },
     "bookkeeping": {"catalog", "keycatalog", "auditcatalog", "usagecatalog", "tokencatalog"},
+    "taskpages": {"taskcatalog"},
     "tasktally": {"taskcatalog", "taskcallbacks", "taskturns", "taskrows", "tabledump"},
     "database": {
         "catalog",
@@ -84,6 +86,7 @@ INSIDE = {
         "taskturns",
         "taskrows",
         "tasktally",
+        "taskpages",
     },
     "taskrows": {"taskcatalog", "taskcallbacks", "taskturns"},
     "statements": {"catalog", "imagerows", "bookkeeping", "taskcatalog", "taskrows"},
