@@ -77,7 +77,7 @@ images: ## build the images of the container stack
 	@dev/docker-engine docker compose build
 
 test-stack: packages-test .venv/.test ## test the container stack; starts a Docker engine if none answers
-	@COMPOSE_TESTS=1 dev/docker-engine $(BIN)/python -m pytest tests/stack/test_compose.py --durations=10 $(ARGS)
+	@COMPOSE_TESTS=1 dev/docker-engine $(BIN)/python -m pytest tests/stack/compose --durations=10 $(ARGS)
 
 packages-run:
 	@dev/install-packages run
