@@ -93,8 +93,7 @@ def _storage(settings: Settings) -> Iterator[Check]:
     name = hashlib.sha256(probe).hexdigest()
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     file = settings.spool_dir / f"doctor-{name[:16]}"
-    stores = open_storages(settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir)
-    with closing(stores) as storage:
+    with closing(open_storages(settings)) as storage:
         try:
             file.write_bytes(probe)
             storage.put(name, file)
@@ -111,8 +110,7 @@ def _owner(settings: Settings) -> Iterator[Check]:
     """Whether the store belongs to this database; nothing if one of the two is away, which is said above."""
     with contextlib.suppress(ImagestoreError, ValueError), contextlib.ExitStack() as opened:
         inventory = opened.enter_context(closing(Inventory(settings.database_url, pool_size=1)))
-        urls = settings.storage_url, settings.storage_fallback_url
-        storage = opened.enter_context(closing(open_storages(*urls, spool_dir=settings.spool_dir)))
+        storage = opened.enter_context(closing(open_storages(settings)))
         known, owners = inventory.known_identity(), set(storage.owners()) - {None}
         if owners - {known}:
             advice = "look at DATABASE_URL and STORAGE_URL; `imagestore gc --anyway` makes it this one's"
@@ -217,13 +215,7 @@ def open_overview(settings: Settings) -> Iterator[Overview]:
         yield Overview(
             stack.enter_context(open_accounts(settings)),
             stack.enter_context(closing(TaskCatalog(settings.database_url, pool_size=1))),
-            stack.enter_context(
-                closing(
-                    open_storages(
-                        settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir
-                    )
-                )
-            ),
+            stack.enter_context(closing(open_storages(settings))),
             stack.enter_context(closing(open_cache(settings, timeout_s=REDIS_TIMEOUT_S))),
             stack.enter_context(closing(JobQueue(settings.queue_url))),
         )

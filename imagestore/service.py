@@ -211,7 +211,7 @@ class _Adapters:
     def open(cls, settings: Settings, *, for_one_job: bool) -> "_Adapters":
         pool_size = settings.database_pool
         return cls(
-            open_storages(settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir),
+            open_storages(settings),
             Catalog(settings.database_url, pool_size=pool_size, quota=settings.quota),
             open_cache(settings),
             open_renderer(settings, for_one_job=for_one_job),
@@ -272,5 +272,5 @@ def prepare_for_jobs(settings: Settings) -> None:
         ValueError: a URL of the settings, or FETCH_ALLOW, cannot be used.
     """
     import_engines(settings.image_engine)
-    open_storages(settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir).close()
+    open_storages(settings).close()
     open_fetcher(settings)

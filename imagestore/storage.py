@@ -12,6 +12,7 @@ from fs import errors
 from fs.opener.errors import OpenerError
 
 from imagestore import localdisk
+from imagestore.settings import Settings
 from imagestore.stores.base import SPOOLED, Storage
 from imagestore.stores.fallback import FallbackStorage
 from imagestore.stores.folder import open_folder
@@ -20,17 +21,19 @@ from imagestore.stores.layout import Shelf
 __all__ = ["Shelf", "Storage", "open_storage", "open_storages"]
 
 
-def open_storages(url: str, fallback_url: str, *, spool_dir: Path) -> Storage:
-    """The store that STORAGE_URL names; with a `fallback_url` it is read where that one lacks an original.
+def open_storages(settings: Settings) -> Storage:
+    """The store that STORAGE_URL names; that of STORAGE_FALLBACK_URL, if it is set, is read where the first
+    lacks an original.
 
     Raises:
         ValueError: as `open_storage`; the message names the variable.
     """
-    new = open_storage(url, spool_dir=spool_dir)
-    if not fallback_url:
+    spool_dir = settings.spool_dir
+    new = open_storage(settings.storage_url, spool_dir=spool_dir)
+    if not settings.storage_fallback_url:
         return new
     try:
-        old = open_storage(fallback_url, spool_dir=spool_dir)
+        old = open_storage(settings.storage_fallback_url, spool_dir=spool_dir)
     except ValueError as error:
         # The message of the one serves for the other: it repeats no secret.
         raise ValueError(str(error).replace("STORAGE_URL", "STORAGE_FALLBACK_URL")) from None

@@ -50,13 +50,7 @@ def open_parts(settings: Settings) -> Iterator[Parts]:
     with contextlib.ExitStack() as stack:
         inventory = stack.enter_context(contextlib.closing(Inventory(settings.database_url)))
         tasks = stack.enter_context(contextlib.closing(TaskCatalog(settings.database_url)))
-        storage = stack.enter_context(
-            contextlib.closing(
-                open_storages(
-                    settings.storage_url, settings.storage_fallback_url, spool_dir=settings.spool_dir
-                )
-            )
-        )
+        storage = stack.enter_context(contextlib.closing(open_storages(settings)))
         cache = stack.enter_context(contextlib.closing(open_cache(settings)))
         yield Parts(settings, inventory, tasks, storage, cache, Spool(settings.spool_dir))
 

@@ -166,13 +166,16 @@ def test_missing_bucket_is_unavailable(s3: Server, source: Path, tmp_path: Path)
 
 
 def test_refused_connection_is_unavailable_at_once(tmp_path: Path) -> None:
-    storage = open_storage(at_port(free_port()), spool_dir=tmp_path)
-    started = time.monotonic()
+    def seconds() -> float:
+        """Of a store of its own, which knows of no earlier failure, and whose client is made."""
+        storage = open_storage(at_port(free_port()), spool_dir=tmp_path)
+        storage.locate(SHA256, 0)
+        started = time.monotonic()
+        with pytest.raises(StorageUnavailable):
+            storage.check()
+        return time.monotonic() - started
 
-    with pytest.raises(StorageUnavailable):
-        storage.check()
-
-    assert time.monotonic() - started < 1.5
+    assert min(seconds() for _ in range(3)) < 1.5
 
 
 @pytest.mark.parametrize("megabytes", [0, 8])
@@ -190,13 +193,15 @@ def test_store_that_accepts_and_never_answers_costs_at_most_five_seconds(
     def longest() -> float:
         """The longest of three operations on a store of its own, which knows of no earlier failure."""
         storage = open_storage(at_port(silent.getsockname()[1]), spool_dir=tmp_path)
+        # Makes boto3's client, which is a second of work, and asks the store nothing.
+        storage.locate(SHA256, 0)
         operations = [storage.check, lambda: storage.put(SHA256, source), lambda: storage.read(SHA256)]
         with ThreadPoolExecutor(3) as threads:
             return max(threads.map(seconds, operations))
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        # The clock also counts what the machine gives to others: boto3 alone is a second of work
-        # when it is loaded first. Limits that hold once are the limits; a missing one never holds.
+        # The clock also counts what the machine gives to others. Limits that hold once are the limits; a
+        # missing one never holds.
         within = any(longest() < 5.5 for _ in range(3))
 
     assert within

@@ -8,6 +8,7 @@ import pytest
 
 from imagestore.errors import OriginalMissing
 from imagestore.records import LocalFile
+from imagestore.settings import Settings
 from imagestore.storage import Storage, open_storage, open_storages
 from tests.originals import CONTENT, SHA256, STORED_AT, content_of, spooled
 
@@ -23,9 +24,15 @@ def old(tmp_path: Path) -> Iterator[Storage]:
     storage.close()
 
 
+def named(folder: Path, *, fallback: str) -> Settings:
+    """Settings of a new store, and of one that was there before."""
+    stores = {"STORAGE_URL": f"{folder}/new", "STORAGE_FALLBACK_URL": fallback}
+    return Settings.from_env({"DATA_DIR": str(folder), **stores})
+
+
 @pytest.fixture
 def both(tmp_path: Path, old: Storage) -> Iterator[Storage]:
-    storage = open_storages(f"{tmp_path}/new", f"{tmp_path}/old", spool_dir=tmp_path / "spool")
+    storage = open_storages(named(tmp_path, fallback=f"{tmp_path}/old"))
     yield storage
     storage.close()
 
@@ -77,4 +84,4 @@ def test_what_both_lack_is_missing(both: Storage) -> None:
 
 def test_fault_in_the_fallback_url_names_its_variable(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="STORAGE_FALLBACK_URL: expected an absolute path"):
-        open_storages(f"{tmp_path}/new", "relative", spool_dir=tmp_path / "spool")
+        open_storages(named(tmp_path, fallback="relative"))

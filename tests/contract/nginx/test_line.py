@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -32,6 +32,13 @@ def url(width: int) -> str:
 
 def asked(running: Front, start: str = "/image/read") -> int:
     return sum(each.path.startswith(start) for each in list(running.api.asked))
+
+
+def take_places(running: Front, clients: ThreadPoolExecutor) -> list[Future[httpx.Response]]:
+    """Two clients whose pictures the API is asked for now."""
+    held = [clients.submit(running.http.get, url(width)) for width in (1, 2)]
+    wait_until(lambda: asked(running) == PLACES, what="both places are taken")
+    return held
 
 
 def test_the_api_is_asked_for_a_few_at_once_and_for_all_in_the_end(narrow: Front) -> None:
@@ -85,8 +92,7 @@ def test_who_has_waited_for_long_in_a_line_that_moves_is_refused_by_nginx(tmp_pa
     gates = {width: threading.Event() for width in range(1, 4)}
     with front(tmp_path, RENDER_PLACES=str(PLACES), WORKERS="1") as narrow, ThreadPoolExecutor(5) as clients:
         narrow.api.answers = {url(width): Says(wait=gate) for width, gate in gates.items()}
-        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
-        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        held = take_places(narrow, clients)
         held.append(clients.submit(narrow.http.get, url(3)))
         wait_for_a_line(narrow, 1)
         began = time.monotonic()
@@ -112,8 +118,7 @@ def test_who_waits_while_nothing_moves_gets_his_turn_when_it_does(narrow: Front)
         narrow.api.answers[url(width)] = Says(wait=go)
 
     with ThreadPoolExecutor(6) as clients:
-        answers = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
-        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        answers = take_places(narrow, clients)
         answers += [clients.submit(narrow.http.get, url(width)) for width in range(3, 7)]
         # Longer than who waits for a processor waits here.
         time.sleep(3)
@@ -129,8 +134,7 @@ def test_who_waits_for_a_store_that_hangs_hears_of_it_from_the_first_who_asked(n
         narrow.api.answers[url(width)] = says
 
     with ThreadPoolExecutor(6) as clients:
-        first = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
-        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        first = take_places(narrow, clients)
         others = [clients.submit(narrow.http.get, url(width)) for width in range(3, 7)]
         # Nearly the time that a store has.
         time.sleep(3)
@@ -152,8 +156,7 @@ def test_a_standstill_that_lasts_is_refused_within_five_seconds(narrow: Front) -
         narrow.api.answers[url(width)] = Says(wait=go)
 
     with ThreadPoolExecutor(4) as clients:
-        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
-        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        held = take_places(narrow, clients)
         refused = [clients.submit(narrow.http.get, url(width)) for width in (3, 4)]
         for each in refused:
             assert_problem(each.result(), 503, "overloaded")
@@ -182,8 +185,7 @@ def test_who_leaves_while_he_waits_gives_up_his_turn(narrow: Front) -> None:
         narrow.api.answers[url(width)] = Says(wait=go)
 
     with ThreadPoolExecutor(3) as clients:
-        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
-        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        held = take_places(narrow, clients)
         for width in (3, 4, 5, 6):
             with pytest.raises(httpx.ReadTimeout):
                 narrow.http.get(url(width), timeout=0.1)
@@ -203,8 +205,7 @@ def test_the_metrics_tell_who_waits_and_who_was_refused(narrow: Front) -> None:
     assert counted(narrow) == (0, 0)
 
     with ThreadPoolExecutor(5) as clients:
-        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
-        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        held = take_places(narrow, clients)
         late = [clients.submit(narrow.http.get, url(width)) for width in (3, 4, 5)]
         wait_for_a_line(narrow, 3)
         assert counted(narrow) == (3, 0)
@@ -282,8 +283,7 @@ def test_the_api_is_told_how_long_one_has_waited_and_by_nobody_else(narrow: Fron
     for width in (1, 2):
         narrow.api.answers[url(width)] = Says(wait=go)
     with ThreadPoolExecutor(3) as clients:
-        held = [clients.submit(narrow.http.get, url(width)) for width in (1, 2)]
-        wait_until(lambda: asked(narrow) == PLACES, what="both places are taken")
+        held = take_places(narrow, clients)
         began = time.monotonic()
         late = clients.submit(narrow.http.get, url(3), headers={"X-Waited": "9"})
         wait_for_a_line(narrow, 1)
