@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from imagestore.children import precedence
 from imagestore.engines import Engine, Wish
 from imagestore.errors import ImageInvalid, ImagestoreError, ImageTooComplex, UnsupportedMediaType
 from imagestore.probe import HEAD_BYTES, probe, sniff
@@ -36,10 +37,6 @@ _RETURNED_BYTES = 8 * 1024 * 1024
 """Blocks of this size go back to the kernel at once. glibc's own bound grows up to 32 MiB with the
 blocks that it sees: over all photos and a PNG of 50 megapixels a decoder came to 386 MiB then, and to
 253 with this, in the same time (2026-11)."""
-
-
-_NICENESS = 7
-"""nice(2): a fifth of the weight of others that want the same processor, as each step is 1.25 (sched(7))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +249,7 @@ def _confine(orders: Orders) -> None:
     with contextlib.suppress(AttributeError):  # another C library than glibc keeps less anyway
         libc.mallopt(_M_MMAP_THRESHOLD, _RETURNED_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, _RETURNED_BYTES)
-    # What is ready goes out first: nginx needs a hundredth of a picture's time for it.
-    os.nice(_NICENESS)
+    precedence.step_back()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     # What a killed predecessor left goes first.

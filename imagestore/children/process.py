@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -23,6 +24,7 @@ from typing import Any, Literal
 
 from imagestore.children import decoder
 from imagestore.children.decoder import Orders, Reply
+from imagestore.children.precedence import INSIST_AFTER_S, Session
 
 StartMethod = Literal["forkserver", "fork"]
 """Where decoders come from: a fork server with a bare environment, or the process itself."""
@@ -32,6 +34,8 @@ START_TIMEOUT_S = 60.0
 
 GRACE_S = 3.0
 """For a decoder to go on with a message that it is in the middle of, and to be gone once it was killed."""
+
+_INSIST_AGAIN_S = 0.5
 
 _LOST = 255
 """What `multiprocessing` gives as the exit code of a process whose fork server is gone."""
@@ -88,11 +92,12 @@ class Decoder:
         self._tasks_left -= 1
         try:
             started = self._started or self._start()
+            started.session.give_way()
             try:
                 started.pipe.send((task, arguments))
             except OSError as error:
                 raise NotTaken from error
-            return _receive(started, timeout_s)
+            return _answer(started, timeout_s)
         except BaseException:
             self._spent = True
             raise
@@ -131,7 +136,7 @@ class Decoder:
                 raise NotTaken from error
             finally:
                 theirs.close()
-        self._started = _Started(process, ours)
+        self._started = _Started(process, ours, Session(process.pid))
         try:
             if self._spent:
                 raise NotTaken
@@ -147,6 +152,7 @@ class _Started:
 
     process: BaseProcess
     pipe: Connection
+    session: Session
 
     @property
     def has_ended(self) -> bool:
@@ -172,6 +178,19 @@ class _Started:
             self.process.join(GRACE_S)
             code = self.process.exitcode
         return -signal.SIGKILL if code is None or code == _LOST else code
+
+
+def _answer(started: _Started, timeout_s: float) -> Reply:
+    """Raises:
+    Late, Died
+    """
+    until = time.monotonic() + timeout_s
+    patience_s = INSIST_AFTER_S
+    with contextlib.suppress(OSError):  # told below
+        while patience_s < until - time.monotonic() and not started.pipe.poll(patience_s):
+            started.session.insist()
+            patience_s = _INSIST_AGAIN_S
+    return _receive(started, until - time.monotonic())
 
 
 def _receive(started: _Started, timeout_s: float) -> Reply:

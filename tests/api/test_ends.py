@@ -12,10 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.processes import family
 from tests import pictures
 from tests.api.asking import workers
 from tests.imagestack import API_KEY, ImageStack
 from tests.servers import wait_until
+from tests.unit.render.decoding import alive
 
 
 def put(address: str, name: str, body: bytes) -> int:
@@ -92,20 +94,10 @@ def test_nothing_of_the_api_is_left_behind_when_it_stops(own_stack: ImageStack) 
     assert own_stack.http.get(f"/image/read?id={image['id']}&width=70").status_code == 200
     process = own_stack.api.process
     assert process is not None
+    # Decoders too, which are in no process group of gunicorn's.
+    everybody = family(process.pid)
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=35) == 0
 
-    # Decoders are in the process group of gunicorn; none of them may outlive it for long.
-    wait_until(lambda: not members(process.pid), what="all children are gone", timeout_s=5)
-
-
-def members(group: int) -> list[int]:
-    """The processes of a process group that are alive (proc(5), stat: state is field 3, pgrp is field 5)."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, pgrp = stat.read_text().rpartition(") ")[2].split()[:3]
-            if int(pgrp) == group and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
+    wait_until(lambda: not any(map(alive, everybody)), what="all children are gone", timeout_s=5)

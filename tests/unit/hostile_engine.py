@@ -107,6 +107,11 @@ def _hang(_: str) -> None:
     ctypes.CDLL(None).sleep(1000)
 
 
+def _wait_for(marker: str) -> None:
+    while not Path(marker).exists():
+        time.sleep(0.01)
+
+
 def _half_an_answer(_: str) -> None:
     """Begin to answer, past the process's own code, and say no more."""
     for name in os.listdir("/proc/self/fd"):
@@ -155,6 +160,7 @@ _COMMANDS: Mapping[str, Any] = {
     "kill-self": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "kill-once": _kill_once,
     "hang": _hang,
+    "wait-for": _wait_for,
     "half-an-answer": _half_an_answer,
     "stop": _stop,
     "spin": _spin,
