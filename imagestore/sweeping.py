@@ -107,7 +107,7 @@ class Sweeper:
             self._catalog.turns.mark_queued([one.id for one in chosen])
             self._queue.send(queue, [Job(WORK, one.id, one.host) for one in chosen])
             sent += len(chosen)
-            # Tasks of hosts that had no room hid others; those come now.
+            # Tasks of hosts that had no room hid others; those come now, or in the next rounds.
             if sent >= room or self._full(busy) == full:
                 return sent
 

@@ -3,8 +3,9 @@
 For the sweeper, which looks at tasks whose `due_time` has come and at no others.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import peewee
 
@@ -15,6 +16,9 @@ from imagestore.taskrecords import Due, Ended, Kind, Standing
 from imagestore.taskrows import TaskTable, ending, held
 from imagestore.tasktally import waiting
 
+_HOSTS_AT_ONCE = 50
+_TASKS_OF_A_HOST = 10
+
 
 class Turns(TaskTable):
     """The tasks' columns for the queue; a job is looked for again after `queued_for`."""
@@ -22,19 +26,55 @@ class Turns(TaskTable):
     def __init__(self, database: Database, *, queued_for: timedelta) -> None:
         super().__init__(database)
         self._queued_for = queued_for
+        self._last_host = ""
 
     def due(self, kind: Kind, limit: int, *, without_hosts: Collection[str] = ()) -> list[Due]:
-        """Up to `limit` tasks of a kind whose time has come, the longest overdue first."""
+        """Up to `limit` tasks of a kind whose time has come, the longest overdue first.
+
+        Of `without_hosts` those alone that have a job already, which must be looked at whatever their host.
+        Where such hosts have all that is longest overdue, a few tasks of others come behind, host by host:
+        nobody goes through a million tasks of one slow host.
+        """
         where = (ImageTask.flag == "created") & (ImageTask.kind == kind) & (ImageTask.due_time <= moment())
-        if without_hosts:
-            # What has a job already must be looked at, whatever its host.
-            where &= ImageTask.host.not_in(list(without_hosts)) | ImageTask.queued_time.is_null(False)
+        window = limit * (2 if without_hosts else 1)
+        rows = self._dues(where, (ImageTask.due_time, ImageTask.id), window)
+        found = [one for one in rows if one.queued or one.host not in without_hosts]
+        if len(rows) < window or len(found) >= limit:
+            return found[:limit]
+        there = {one.id for one in found}
+        others = [one for one in self._of_others(kind, without_hosts) if one.id not in there]
+        return (found + others)[:limit]
+
+    def _of_others(self, kind: Kind, without_hosts: Collection[str]) -> Iterator[Due]:
+        """Tasks that wait for hosts but these: of some hosts each time, in a circle."""
+        waits = (ImageTask.flag == "created") & ImageTask.queued_time.is_null()
+        # Expressions in the place of columns keep databases from the index over kind and due_time.
+        waits &= peewee.fn.COALESCE(ImageTask.kind, "") == kind
+        waits &= peewee.fn.COALESCE(ImageTask.due_time, "") <= ImageTask.due_time.db_value(moment())
+        order = (ImageTask.flag, ImageTask.queued_time, ImageTask.host, ImageTask.id)
+        for host in self._next_hosts():
+            if host not in without_hosts:
+                yield from self._dues(waits & (ImageTask.host == host), order, _TASKS_OF_A_HOST)
+
+    def _next_hosts(self) -> Iterator[str]:
+        """Hosts that tasks wait for, each by one look into an index, past all tasks of the one before."""
+        waits = (ImageTask.flag == "created") & ImageTask.queued_time.is_null()
+        for _ in range(_HOSTS_AT_ONCE):
+            query = ImageTask.select(peewee.fn.MIN(ImageTask.host))
+            ((host,),) = self._all(query.where(waits & (ImageTask.host > self._last_host)).tuples())
+            self._last_host = host or ""
+            if host is None:
+                return
+            yield host
+
+    def _dues(self, where: Any, order: Sequence[Any], limit: int) -> list[Due]:
         columns = (ImageTask.id, ImageTask.kind, ImageTask.domain, ImageTask.host, ImageTask.queued_time)
         query = ImageTask.select(*columns, ImageTask.claim, ImageTask.deaths).where(where)
-        rows = self._all(query.order_by(ImageTask.due_time, ImageTask.id).limit(limit).tuples())
         return [
             Due(id, kind, domain, host, queued is not None, claim, deaths)
-            for id, kind, domain, host, queued, claim, deaths in rows
+            for id, kind, domain, host, queued, claim, deaths in self._all(
+                query.order_by(*order).limit(limit).tuples()
+            )
         ]
 
     def busy_hosts(self) -> dict[str, int]:

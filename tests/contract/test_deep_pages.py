@@ -10,7 +10,7 @@ import pytest
 from bench.scale import MARIADB_WORDS, fill
 from imagestore.catalog import Catalog
 from imagestore.taskcatalog import TaskCatalog
-from imagestore.taskrecords import TaskSearch
+from imagestore.taskrecords import NewTask, TaskSearch
 from tests.mariadb import MariaDB
 
 ROWS = 20_000
@@ -78,6 +78,32 @@ def test_a_page_looks_at_its_own_rows_alone(mariadb: MariaDB) -> None:
 
     assert {what: rows for what, rows in cost.items() if rows > 8 * LIMIT} == {}
     assert cost["summary"] < LIMIT
+
+
+def test_a_slow_host_with_most_of_the_tasks_hides_no_other(mariadb: MariaDB) -> None:
+    with (
+        mariadb.database() as name,
+        closing(Catalog(mariadb.url(name))) as catalog,
+        closing(TaskCatalog(mariadb.url(name))) as tasks,
+    ):
+        catalog.prepare()
+        fill(lambda sql: mariadb.execute(sql, database=name), MARIADB_WORDS, ROWS)
+        waits = (
+            "UPDATE image_task SET flag = 'created', problem = NULL, end_time = NULL, due_time = create_time"
+        )
+        mariadb.execute(waits, database=name)
+        others = [
+            tasks.insert(NewTask("download", "d", url="http://a/", host=f"host-{number}"), queued=False).id
+            for number in range(3)
+        ]
+        mariadb.execute("ANALYZE TABLE image_task", database=name)
+        before = looked_at(mariadb)
+
+        found = tasks.turns.due("download", LIMIT, without_hosts=["pictures.example"])
+
+        cost = looked_at(mariadb) - before
+    assert [one.id for one in found] == others
+    assert cost < 8 * LIMIT
 
 
 def test_a_page_of_tasks_sorts_nothing_in_sqlite(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

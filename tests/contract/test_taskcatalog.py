@@ -319,3 +319,19 @@ def test_pages_of_every_search_have_each_of_its_tasks_once(tasks: TaskCatalog, n
                     found += [task.id for task in page]
                     search = replace(search, after=found[-1])
                 assert found == sorted(expected, reverse=newest), search
+
+
+def test_hosts_behind_a_slow_one_have_their_turn(tasks: TaskCatalog) -> None:
+    tasks.insert_lines("b" * 32, dict.fromkeys(range(1, 41), replace(TASK, host="slow")), queued=False)
+    quick = [tasks.insert(replace(TASK, host=f"host-{number:03}"), queued=False).id for number in range(120)]
+    tasks.insert(replace(TASK, host="host-300"), queued=True)
+    tasks.insert(replace(TASK, kind="upload", host="host-301"), queued=False)
+
+    # The slow one has all that is looked at first; the others come fifty hosts at a time, in a circle.
+    seen = [[one.id for one in tasks.turns.due("download", 20, without_hosts=["slow"])] for _ in range(4)]
+
+    assert all(len(page) == 20 for page in seen)
+    assert [page[0] for page in seen] == [quick[0], quick[50], quick[100], quick[0]]
+    assert (
+        tasks.turns.due("download", 20, without_hosts=["slow", *(f"host-{n:03}" for n in range(120))]) == []
+    )
