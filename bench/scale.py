@@ -20,6 +20,9 @@ BATCH = 50_000
 ASKED = 200
 """Requests of a round, each for another image."""
 
+TURNS = 4
+"""In each round: a turn takes tenths of a second, which other work on the machine may take from it."""
+
 KINDS = ("hot", "cold", "info", "list", "prefix", "domains", "tasks", "summary", "search")
 
 NOTE = (
@@ -59,6 +62,18 @@ MARIADB_WORDS = {
     "numbers": "SELECT seq AS n FROM seq_{first}_to_{last}",
 }
 
+SQLITE_WORDS = {
+    "bytes_of": "CAST(",
+    "end": " AS BLOB)",
+    "name": "n || '.jpg'",
+    "sha256": "sha256_of(n)",
+    "last_digit": "n % 10",
+    "moment": MOMENT,
+    "numbers": "WITH RECURSIVE c(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM c WHERE n < {last}) "
+    "SELECT n FROM c",
+}
+"""SQLite has no SHA-2 of its own: `sha256_of` is to be given to its connection."""
+
 
 def measure(options: Options) -> list[Result]:
     """Seconds a request of each kind, on SQLite and MariaDB."""
@@ -82,7 +97,7 @@ def measure(options: Options) -> list[Result]:
                     contestants = {
                         f"{each.rows:,} rows": partial(getattr(each, kind)) for each in (few, many)
                     }
-                    seen = alternate(contestants, options.rounds)
+                    seen = alternate(contestants, options.rounds * TURNS)
                     series = {who: Series(tuple(values)) for who, values in seen.items()}
                     bar = Bar(f"{MANY:,} rows", f"{FEW:,} rows", at_most=1.15)
                     results.append(Result(f"scale, {name}, {kind}", "s", series, (bar,), NOTE))
@@ -142,16 +157,6 @@ class _Filled:
 @contextlib.contextmanager
 def _on_sqlite(options: Options, rows: int) -> Iterator[ImageStack]:
     path = options.folder / f"{rows}.db"
-    words = {
-        "bytes_of": "CAST(",
-        "end": " AS BLOB)",
-        "name": "n || '.jpg'",
-        "sha256": "sha256_of(n)",
-        "last_digit": "n % 10",
-        "moment": MOMENT,
-        "numbers": "WITH RECURSIVE c(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM c WHERE n < {last}) "
-        "SELECT n FROM c",
-    }
     with image_stack(options.folder / f"sqlite-{rows}", DATABASE_URL=f"sqlite:///{path}") as stack:
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
             database.create_function(
@@ -165,7 +170,7 @@ def _on_sqlite(options: Options, rows: int) -> Iterator[ImageStack]:
                 with database:
                     database.execute(sql)
 
-            fill(execute, words, rows)
+            fill(execute, SQLITE_WORDS, rows)
             # Kept by the file, as it would grow to what the largest transaction wrote.
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _count(f"sqlite:///{path}")

@@ -52,12 +52,13 @@ def _runs(search: TaskSearch) -> Iterator[dict[Any, str]]:
 
 
 def _read(database: Connection, query: Any, run: dict[Any, str], search: TaskSearch, limit: int) -> Any:
-    where = ImageTask.id > 0
+    # One bound alone: of two, SQLite begins at the first that it is told.
+    where = ImageTask.id > (search.after or 0)
+    if search.newest and search.after is not None:
+        where = ImageTask.id < search.after
     for column, value in run.items():
         where &= at(column, value, is_sqlite=not database.for_update)
     if search.problem is not None and ImageTask.problem not in run:
         where &= ImageTask.problem == search.problem
-    if search.after is not None:
-        where &= ImageTask.id < search.after if search.newest else ImageTask.id > search.after
     order = [column.desc() if search.newest else column for column in (*run, ImageTask.id)]
     return query.where(where).order_by(*order).limit(limit)
