@@ -85,10 +85,10 @@ CREATE TABLE IF NOT EXISTS image_task (
 CREATE TABLE IF NOT EXISTS task_count (
     domain VARBINARY(16) NOT NULL,
     flag VARCHAR(16) NOT NULL,
-    problem VARCHAR(64) NOT NULL COMMENT 'empty: none, or not ended',
+    reason VARCHAR(64) NOT NULL COMMENT 'the problem, or empty; of created ones the kind',
     shard INT NOT NULL COMMENT 'one of the rows that share a number',
     tasks BIGINT NOT NULL COMMENT 'a share of it, below zero too: the sum is how many there are',
-    PRIMARY KEY (domain, flag, problem, shard)
+    PRIMARY KEY (domain, flag, reason, shard)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS cache_debt (

@@ -181,13 +181,13 @@ class TaskCount(peewee.Model):
 
     domain = NameField(16)
     flag = peewee.CharField(16)
-    problem = peewee.CharField(64)
+    reason = peewee.CharField(64)
     shard = peewee.IntegerField()
     tasks = peewee.BigIntegerField()
 
     class Meta:
         table_name = "task_count"
-        primary_key = peewee.CompositeKey("domain", "flag", "problem", "shard")
+        primary_key = peewee.CompositeKey("domain", "flag", "reason", "shard")
 
 
 class CacheDebt(peewee.Model):

@@ -72,7 +72,7 @@ class CallbackStates(TaskTable):
             was_good = warned.execute(database)
             given_up.execute(database)
             if was_good:
-                now = Standing.of(task.domain, ended.flag, ended.problem)
-                tasktally.move(database, Standing.of(task.domain, "succeed"), now)
+                now = Standing.ended(task.domain, ended.flag, ended.problem)
+                tasktally.move(database, Standing.ended(task.domain, "succeed", None), now)
 
         self._database.write(work)

@@ -39,7 +39,6 @@ from imagestore.taskrows import (
     remove_idle,
     start_over,
 )
-from imagestore.tasktally import waiting
 from imagestore.taskturns import Turns
 
 QUEUED_LEASES = 1.5
@@ -96,7 +95,7 @@ class TaskCatalog(TaskTable):
 
         def work(database: Connection) -> int:
             number = int(ImageTask.insert(values).execute(database))
-            tasktally.move(database, None, waiting(task.domain))
+            tasktally.move(database, None, Standing.waiting(task.domain, task.kind))
             return number
 
         task_id = self._database.write(work)
@@ -149,7 +148,7 @@ class TaskCatalog(TaskTable):
                 for line, task_id, url in rows_there
                 if line in tasks
             ]
-            tasktally.add(database, [(waiting(row["domain"]), 1) for row in rows])
+            tasktally.add(database, [(Standing.waiting(row["domain"], row["kind"]), 1) for row in rows])
             return taken, [one.id for one in taken if one.line not in there]
 
         return self._database.write(work)
@@ -171,12 +170,19 @@ class TaskCatalog(TaskTable):
         return tasktally.recount(self._database, repair=repair)
 
     def open_tasks(self) -> list[OpenTasks]:
-        """How many tasks of each kind have not ended; one pass over an index."""
-        overdue = peewee.fn.MIN(ImageTask.due_time)
-        query = ImageTask.select(ImageTask.kind, peewee.fn.COUNT(ImageTask.id), overdue)
-        rows = self._all(query.where(ImageTask.flag == "created").group_by(ImageTask.kind).tuples())
-        now = moment()
-        return [OpenTasks(kind, int(n), max(0.0, (now - due).total_seconds())) for kind, n, due in rows]
+        """How many tasks of each kind have not ended, as they are counted."""
+
+        def work(database: Connection) -> list[OpenTasks]:
+            now = moment()
+            found = []
+            for kind, count in tasktally.waiting(database).items():
+                first = ImageTask.select(peewee.fn.MIN(ImageTask.due_time))
+                first = first.where((ImageTask.flag == "created") & (ImageTask.kind == kind))
+                ((due,),) = first.tuples().execute(database)
+                found.append(OpenTasks(kind, count, max(0.0, (now - due).total_seconds()) if due else 0.0))
+            return found
+
+        return self._database.read(work)
 
     def last_fetch(self, url: str, domain: str, dkey: str | None) -> TaskRecord | None:
         """The newest task that stored a picture from this URL under this name."""
@@ -223,8 +229,8 @@ class TaskCatalog(TaskTable):
         def work(database: Connection) -> bool:
             if not END.change(database, held=task.id, its_claim=claim, **changes):
                 return False
-            ends = Standing.of(task.domain, ended.flag, ended.problem)
-            tasktally.move(database, waiting(task.domain), ends)
+            ends = Standing.ended(task.domain, ended.flag, ended.problem)
+            tasktally.move(database, Standing.waiting(task.domain, task.kind), ends)
             return True
 
         return self._database.write(work)

@@ -151,16 +151,21 @@ class Again:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Standing:
-    """Where a task stands: its flag, and the reason, which is empty for none and until the task has ended."""
+    """Where a task stands: its flag, and why, empty for nothing; of one that has not ended it is the kind."""
 
     domain: str
     flag: str
-    problem: str
+    reason: str
 
     @classmethod
-    def of(cls, domain: str, flag: str, problem: str | None = None) -> "Standing":
-        """Of a task that has not ended the problem is that of the last try, which counts for nothing."""
-        return cls(domain, flag, "" if flag == "created" else problem or "")
+    def waiting(cls, domain: str, kind: str) -> "Standing":
+        """Of a task that has not ended. The problem of its last try counts for nothing."""
+        return cls(domain, "created", kind)
+
+    @classmethod
+    def ended(cls, domain: str, flag: str, problem: str | None) -> "Standing":
+        """Of a task that has."""
+        return cls(domain, flag, problem or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,7 @@ class Miscount:
 
     def __str__(self) -> str:
         where = self.standing
-        tasks = f"{where.flag} {where.problem}".strip()
+        tasks = f"{where.flag} {where.reason}".strip()
         return f"{tasks} tasks of {where.domain}: {self.noted} counted, {self.real} there"
 
 

@@ -13,7 +13,6 @@ from imagestore.database import Connection, Database
 from imagestore.models import ImageTask, moment
 from imagestore.statements import Selection, Statement, given, given_columns
 from imagestore.taskrecords import Again, Callback, Ended, Fetch, Flag, NewTask, Standing, TaskRecord
-from imagestore.tasktally import waiting
 
 BY_ID = Selection(ImageTask.select().where(ImageTask.id == given("id")))
 
@@ -153,8 +152,10 @@ def start_over(database: Connection, task_ids: Sequence[int]) -> int:
     if rows:
         ids = [row["id"] for row in rows]
         ImageTask.update(**_as_new()).where(ImageTask.id.in_(ids)).execute(database)
-        failed = [(Standing.of(row["domain"], "failed", row["problem"]), -1) for row in rows]
-        tasktally.add(database, [*failed, *((waiting(row["domain"]), 1) for row in rows)])
+        failed = [(Standing.ended(row["domain"], "failed", row["problem"]), -1) for row in rows]
+        tasktally.add(
+            database, [*failed, *((Standing.waiting(row["domain"], row["kind"]), 1) for row in rows)]
+        )
     return len(rows)
 
 
@@ -164,13 +165,14 @@ def remove_idle(database: Connection, task_id: int) -> bool:
     rows = _locked(database, idle)
     if rows:
         ImageTask.delete().where(ImageTask.id == task_id).execute(database)
-        tasktally.move(database, waiting(rows[0]["domain"]), None)
+        tasktally.move(database, Standing.waiting(rows[0]["domain"], rows[0]["kind"]), None)
     return bool(rows)
 
 
 def _locked(database: Connection, where: Any) -> list[dict[str, Any]]:
-    """Number, domain and problem of rows that nobody else can change before the transaction ends."""
-    query = ImageTask.select(ImageTask.id, ImageTask.domain, ImageTask.problem).where(where).dicts()
+    """Number, domain, kind and problem of rows that nobody else can change before the transaction ends."""
+    columns = (ImageTask.id, ImageTask.domain, ImageTask.kind, ImageTask.problem)
+    query = ImageTask.select(*columns).where(where).dicts()
     # SQLite has no FOR UPDATE and needs none: its transactions here start with the write lock.
     return list((query.for_update() if database.for_update else query).execute(database))
 

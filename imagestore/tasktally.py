@@ -25,11 +25,6 @@ _MOVES_PER_STATEMENT = 100
 _NOTE = "task count"
 
 
-def waiting(domain: str) -> Standing:
-    """That of a task which has not ended."""
-    return Standing.of(domain, "created")
-
-
 def move(database: Connection, old: Standing | None, new: Standing | None) -> None:
     """Count a task that came (no `old`), went (no `new`) or stands elsewhere now."""
     add(database, [(one, by) for one, by in ((old, -1), (new, 1)) if one])
@@ -41,7 +36,7 @@ def add(database: Connection, changes: Iterable[tuple[Standing, int]]) -> None:
     for standing, tasks in changes:
         totals[standing] += tasks
     shard = random.randrange(SHARDS)  # noqa: S311 - nothing is secret here
-    rows = [(one.domain.encode(), one.flag, one.problem, shard, totals[one]) for one in sorted(totals)]
+    rows = [(one.domain.encode(), one.flag, one.reason, shard, totals[one]) for one in sorted(totals)]
     rows = [row for row in rows if row[-1]]
     for start in range(0, len(rows), _MOVES_PER_STATEMENT):
         some = rows[start : start + _MOVES_PER_STATEMENT]
@@ -54,20 +49,30 @@ def _text(database: Connection, rows: int) -> str:
     if database.for_update:
         otherwise = "ON DUPLICATE KEY UPDATE tasks = tasks + VALUES(tasks)"
     else:
-        otherwise = "ON CONFLICT (domain, flag, problem, shard) DO UPDATE SET tasks = tasks + excluded.tasks"
-    into = "INSERT INTO task_count (domain, flag, problem, shard, tasks)"
+        otherwise = "ON CONFLICT (domain, flag, reason, shard) DO UPDATE SET tasks = tasks + excluded.tasks"
+    into = "INSERT INTO task_count (domain, flag, reason, shard, tasks)"
     return f"{into} VALUES {values} {otherwise}"
 
 
 def counts(database: Connection, domains: Collection[str]) -> list[tuple[str, str | None, int]]:
-    """Flag, problem and number of tasks, for each pair that there is; no `domains` are all."""
+    """Flag, problem (of tasks that ended) and number of tasks, for each pair that there is; no `domains`
+    are all."""
     number = peewee.fn.SUM(TaskCount.tasks)
-    query = TaskCount.select(TaskCount.flag, TaskCount.problem, number)
+    query = TaskCount.select(TaskCount.flag, TaskCount.reason, number)
     if domains:
         query = query.where(TaskCount.domain.in_(sorted(domains)))
-    rows = query.group_by(TaskCount.flag, TaskCount.problem).tuples().execute(database)
+    found: Counter[tuple[str, str | None]] = Counter()
+    for flag, reason, tasks in query.group_by(TaskCount.flag, TaskCount.reason).tuples().execute(database):
+        found[(flag, None if flag == "created" else reason or None)] += int(tasks)
     # Below zero only beside servers of a version that does not count.
-    return [(flag, problem or None, int(tasks)) for flag, problem, tasks in rows if tasks > 0]
+    return [(*pair, tasks) for pair, tasks in found.items() if tasks > 0]
+
+
+def waiting(database: Connection) -> dict[str, int]:
+    """How many tasks of each kind have not ended."""
+    query = TaskCount.select(TaskCount.reason, peewee.fn.SUM(TaskCount.tasks))
+    query = query.where(TaskCount.flag == "created").group_by(TaskCount.reason).tuples()
+    return {kind: int(tasks) for kind, tasks in query.execute(database) if tasks > 0}
 
 
 def recount(database: Database, *, repair: bool) -> list[Miscount]:
@@ -112,7 +117,7 @@ def count_anew(database: Connection) -> None:
 
 
 def _miscounts(database: Connection) -> list[Miscount]:
-    columns = (TaskCount.domain, TaskCount.flag, TaskCount.problem)
+    columns = (TaskCount.domain, TaskCount.flag, TaskCount.reason)
     query = TaskCount.select(*columns, peewee.fn.SUM(TaskCount.tasks)).group_by(*columns).tuples()
     noted = {Standing(*row[:3]): int(row[3]) for row in query.execute(database)}
     real = _real(database)
@@ -124,9 +129,11 @@ def _miscounts(database: Connection) -> list[Miscount]:
 
 
 def _real(database: Connection) -> Counter[Standing]:
-    columns = (ImageTask.domain, ImageTask.flag, ImageTask.problem)
+    columns = (ImageTask.domain, ImageTask.flag, ImageTask.problem, ImageTask.kind)
     query = ImageTask.select(*columns, peewee.fn.COUNT(ImageTask.id)).group_by(*columns).tuples()
     found: Counter[Standing] = Counter()
-    for domain, flag, problem, tasks in query.execute(database):
-        found[Standing.of(domain, flag, problem)] += int(tasks)
+    for domain, flag, problem, kind, tasks in query.execute(database):
+        is_open = flag == "created"
+        one = Standing.waiting(domain, kind) if is_open else Standing.ended(domain, flag, problem)
+        found[one] += int(tasks)
     return found

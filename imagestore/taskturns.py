@@ -14,7 +14,6 @@ from imagestore.database import Connection, Database
 from imagestore.models import ImageTask, moment
 from imagestore.taskrecords import Due, Ended, Kind, Standing
 from imagestore.taskrows import TaskTable, ending, held
-from imagestore.tasktally import waiting
 
 _HOSTS_AT_ONCE = 50
 _TASKS_OF_A_HOST = 10
@@ -106,8 +105,8 @@ class Turns(TaskTable):
         def work(database: Connection) -> bool:
             if not dead.execute(database):
                 return False
-            ends = Standing.of(due.domain, ended.flag, ended.problem)
-            tasktally.move(database, waiting(due.domain), ends)
+            ends = Standing.ended(due.domain, ended.flag, ended.problem)
+            tasktally.move(database, Standing.waiting(due.domain, due.kind), ends)
             return True
 
         return self._database.write(work)

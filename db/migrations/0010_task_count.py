@@ -6,10 +6,10 @@ MYSQL = """
 CREATE TABLE IF NOT EXISTS task_count (
     domain VARBINARY(16) NOT NULL,
     flag VARCHAR(16) NOT NULL,
-    problem VARCHAR(64) NOT NULL COMMENT 'empty: none, or not ended',
+    reason VARCHAR(64) NOT NULL COMMENT 'the problem, or empty; of created ones the kind',
     shard INT NOT NULL COMMENT 'one of the rows that share a number',
     tasks BIGINT NOT NULL COMMENT 'a share of it, below zero too: the sum is how many there are',
-    PRIMARY KEY (domain, flag, problem, shard)
+    PRIMARY KEY (domain, flag, reason, shard)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin
 """
 
@@ -18,10 +18,10 @@ SQLITE = (
     CREATE TABLE task_count (
         domain VARBINARY(16) NOT NULL,
         flag VARCHAR(16) NOT NULL,
-        problem VARCHAR(64) NOT NULL,
+        reason VARCHAR(64) NOT NULL,
         shard INTEGER NOT NULL,
         tasks INTEGER NOT NULL,
-        PRIMARY KEY (domain, flag, problem, shard)
+        PRIMARY KEY (domain, flag, reason, shard)
     )
     """,
 )

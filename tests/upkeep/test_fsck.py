@@ -247,7 +247,14 @@ def test_command_counts_the_tasks_anew(home: House) -> None:
     status, (found, summary) = fsck(home)
     repaired = fsck(home, "--quick", "--repair")
 
-    told = {"kind": "miscount", "domain": "demo", "flag": "created", "problem": "", "noted": 3, "real": 1}
+    told = {
+        "kind": "miscount",
+        "domain": "demo",
+        "flag": "created",
+        "reason": "upload",
+        "noted": 3,
+        "real": 1,
+    }
     assert (status, found) == (1, {**told, "mended": False})
     assert summary == {"originals": 1, "bytes": 7, "faults": 1, "mended": 0}
     assert repaired[0] == 0
