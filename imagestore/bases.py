@@ -15,9 +15,17 @@ from imagestore.records import Facts
 from imagestore.rendition import Rendition
 from imagestore.settings import Encoding
 
-BASE = Rendition(width=2048, height=2048, format="jpeg", quality=89)
-"""JPEG, since it can be loaded at a half or less in a fraction of the time. 89 is the best quality with
-colours at half the size, as most outputs have them: with whole ones, it takes up to a half longer."""
+_LEAST = Rendition(width=1744, height=1163, fit="outside")
+"""So wide whichever way up, since pages ask for widths: enough for 1338 px, and to be loaded at a half and
+a quarter (`geometry.ENOUGH`) for the usual 640 and 320 px."""
+
+_WHOLE = 8
+"""Both sides of a base are multiples of this: at an eighth or more of its size it is loaded to the edge then.
+SSIM with the picture from the original at 300 px is up to 0.025 lower without (2026-11)."""
+
+_QUALITY = 89
+"""The best one with colours at half the size, as most outputs have them: with whole ones, decoding takes up
+to a half longer."""
 
 _ENOUGH = 1.3
 """How many times larger than the result the base has to be. SSIM against the picture from the original
@@ -43,8 +51,15 @@ def serves(facts: Facts, rendition: Rendition, encoding: Encoding, *, min_pixels
     return min(there.width / plan.resized.width, there.height / plan.resized.height) >= _ENOUGH
 
 
+def base_rendition(facts: Facts) -> Rendition:
+    """The base of an original. JPEG, since it can be loaded at a half or less in a fraction of the time."""
+    size = make_plan(facts, _LEAST).result
+    width, height = (max(1, side // _WHOLE * _WHOLE) for side in (size.width, size.height))
+    return Rendition(width=width, height=height, fit="stretch", format="jpeg", quality=_QUALITY)
+
+
 def base_facts(facts: Facts) -> Facts:
     """What is true of the base of an original: all lengths are still those of the original, so that the
     same places are cut out and the result has the same size."""
-    size = make_plan(facts, BASE).result
+    size = make_plan(facts, base_rendition(facts)).result
     return replace(facts, format="jpeg", orientation=1, file=(size.width, size.height))

@@ -55,7 +55,7 @@ class Maker:
         least = self._settings.base_min_pixels
         if not bases.serves(facts, wanted.rendition, self._settings.encoding, min_pixels=least):
             return self._from_original(wanted)
-        etag = picture_etag(sha256, cache_field(bases.BASE, self._recipe))
+        etag = picture_etag(sha256, cache_field(bases.base_rendition(facts), self._recipe))
         base, pictures = self._cache.base(sha256, etag)
         if base:
             with contextlib.ExitStack() as stack:
@@ -89,7 +89,7 @@ class Maker:
         record = wanted.record
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(self.fetch(record))
-            wishes = [self._wish(wanted, stack), Wish(bases.BASE)]
+            wishes = [self._wish(wanted, stack), Wish(bases.base_rendition(record.facts))]
             picture, base = self._renderer.render_all(source, record.facts, wishes)
         self._cache.keep_base(record.sha256, etag, base if isinstance(base, Picture) else None)
         if isinstance(picture, ImagestoreError):

@@ -11,7 +11,7 @@ from PIL import Image
 from prometheus_client import REGISTRY
 from skimage.metrics import structural_similarity
 
-from imagestore.bases import serves
+from imagestore.bases import base_facts, serves
 from imagestore.records import Facts, ImageRecord
 from imagestore.rendition import Rendition
 from imagestore.service import ImageStore
@@ -172,11 +172,15 @@ def test_original_that_gives_no_base_is_not_asked_again(
     ("facts", "query", "expected"),
     [
         (LARGE, "width=300", True),
-        (LARGE, "width=1575", True),  # 2048 is 1.3 times that
-        (LARGE, "width=1576", False),
+        (LARGE, "width=1338", True),  # 1160 is 1.3 times its height
+        (LARGE, "width=1339", False),
+        (Facts("jpeg", 2000, 3000), "width=1341", True),  # 1744 is 1.3 times that
+        (Facts("jpeg", 2000, 3000), "width=1342", False),
+        (Facts("jpeg", 2000, 3000, orientation=6), "width=1341", True),
         (LARGE, "crop=0,0,300,200", False),
         (LARGE, "crop=9999,0,300,200&width=10", False),
-        (LARGE, "crop=0,0,1500,1000&width=700", True),
+        (LARGE, "crop=0,0,1500,1000&width=669", True),
+        (LARGE, "crop=0,0,1500,1000&width=670", False),
         (LARGE, "width=300&format=png", False),
         (LARGE, "width=300&quality=89", True),
         (LARGE, "width=300&quality=90", False),
@@ -197,3 +201,14 @@ def test_base_is_used_only_where_the_result_is_right(facts: Facts, query: str, e
 
 def test_setting_of_0_makes_none() -> None:
     assert not serves(LARGE, Rendition(width=300), Encoding(), min_pixels=0)
+
+
+@pytest.mark.parametrize("size", [(3001, 2003), (2003, 3001), (9000, 1000), (1000, 9000), (20_000, 5)])
+def test_base_can_be_loaded_at_an_eighth_to_its_edge(size: tuple[int, int]) -> None:
+    facts = Facts("jpeg", *size)
+
+    base = base_facts(facts).file
+
+    assert base is not None
+    assert [side % 8 for side in base if side >= 8] == [0] * sum(side >= 8 for side in base)
+    assert base[0] / base[1] == pytest.approx(size[0] / size[1], rel=0.01) or min(base) < 8
