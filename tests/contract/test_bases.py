@@ -211,4 +211,4 @@ def test_base_can_be_loaded_at_an_eighth_to_its_edge(size: tuple[int, int]) -> N
 
     assert base is not None
     assert [side % 8 for side in base if side >= 8] == [0] * sum(side >= 8 for side in base)
-    assert base[0] / base[1] == pytest.approx(size[0] / size[1], rel=0.01) or min(base) < 8
+    assert base[0] / base[1] == pytest.approx(size[0] / size[1], rel=0.02) or min(base) < 8
