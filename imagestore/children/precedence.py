@@ -13,11 +13,14 @@ from pathlib import Path
 NICENESS = 7
 """nice(2): a fifth of the weight of others that want the same processor, as each step is 1.25 (sched(7))."""
 
-INSIST_AFTER_S = 3.0
-"""A task that has taken so long gets what others get: a load that never ends must not keep it from ending in
-its time."""
+INSIST_AFTER_S, INSIST_EVERY_S = 3.0, 0.5
+"""A task that has taken so long insists, and again so often: a load that never ends must not keep it from
+ending in its time."""
 
 _MOST = 19
+
+_DOUBLE = 3
+"""Steps of niceness that make twice the weight."""
 
 
 def step_back() -> None:
@@ -36,11 +39,11 @@ class Session:
 
     def give_way(self) -> None:
         """Before a task."""
-        self._set(session_niceness(NICENESS))
+        self._set(session_niceness())
 
     def insist(self) -> None:
-        """In one that takes long."""
-        self._set(session_niceness(0))
+        """In one that takes long: twice the weight of now, until it is that of others."""
+        self._set(max(0, self._niceness - _DOUBLE))
 
     def _set(self, niceness: int) -> None:
         if niceness != self._niceness:
@@ -49,7 +52,7 @@ class Session:
                 self._niceness = niceness
 
 
-def session_niceness(niceness: int) -> int:
-    """What gives a session that keeps one processor busy the weight that a process of this niceness has
-    beside those of a session that keeps all busy, and so has a part of its weight on each."""
-    return min(_MOST, niceness + round(math.log(os.cpu_count() or 1, 1.25)))
+def session_niceness() -> int:
+    """What gives a session that keeps one processor busy the weight that a process of NICENESS has beside
+    those of a session that keeps all busy, and so has a part of its weight on each."""
+    return min(_MOST, NICENESS + round(math.log(os.cpu_count() or 1, 1.25)))

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from imagestore.children import decoder
 from imagestore.children.decoder import Orders, Reply
-from imagestore.children.precedence import INSIST_AFTER_S, Session
+from imagestore.children.precedence import INSIST_AFTER_S, INSIST_EVERY_S, Session
 
 StartMethod = Literal["forkserver", "fork"]
 """Where decoders come from: a fork server with a bare environment, or the process itself."""
@@ -34,8 +34,6 @@ START_TIMEOUT_S = 60.0
 
 GRACE_S = 3.0
 """For a decoder to go on with a message that it is in the middle of, and to be gone once it was killed."""
-
-_INSIST_AGAIN_S = 0.5
 
 _LOST = 255
 """What `multiprocessing` gives as the exit code of a process whose fork server is gone."""
@@ -189,7 +187,7 @@ def _answer(started: _Started, timeout_s: float) -> Reply:
     with contextlib.suppress(OSError):  # told below
         while patience_s < until - time.monotonic() and not started.pipe.poll(patience_s):
             started.session.insist()
-            patience_s = _INSIST_AGAIN_S
+            patience_s = INSIST_EVERY_S
     return _receive(started, until - time.monotonic())
 
 

@@ -15,7 +15,7 @@ BY_SESSION = Path("/proc/self/autogroup").exists()
 """Whether this kernel can share out processors by session."""
 
 
-def session_niceness(pid: int) -> int:
+def niceness(pid: int) -> int:
     """The last word of `/autogroup-12 nice 10`."""
     return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
 
@@ -25,7 +25,7 @@ def gives_way(renderer: Renderer, picture: Path) -> bool:
     of a second."""
     renderer.inspect(picture)
     (decoder,) = decoders()
-    return not BY_SESSION or session_niceness(decoder) == precedence.session_niceness(precedence.NICENESS)
+    return not BY_SESSION or niceness(decoder) == precedence.session_niceness()
 
 
 def test_decoder_gives_way_to_all_other_sessions(bench: Bench) -> None:
@@ -43,7 +43,7 @@ def test_task_that_takes_long_insists_and_the_next_one_gives_way(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "INSIST_AFTER_S", 0.05)
-    monkeypatch.setattr(process, "_INSIST_AGAIN_S", 0.05)
+    monkeypatch.setattr(process, "INSIST_EVERY_S", 0.05)
     renderer, picture, marker = bench.renderer(), bench.picture("nothing"), bench.folder / "go"
     wait_until(lambda: gives_way(renderer, picture), what="the session gives way")
     (decoder,) = decoders()
@@ -51,7 +51,7 @@ def test_task_that_takes_long_insists_and_the_next_one_gives_way(
     slow.start()
 
     wait_until(
-        lambda: not BY_SESSION or session_niceness(decoder) == precedence.session_niceness(0),
+        lambda: not BY_SESSION or niceness(decoder) == 0,
         what="the session insists",
     )
 
@@ -60,13 +60,10 @@ def test_task_that_takes_long_insists_and_the_next_one_gives_way(
     wait_until(lambda: gives_way(renderer, picture), what="the session gives way again")
 
 
-@pytest.mark.parametrize(
-    ("processors", "steps_back", "insists"), [(1, 7, 0), (2, 10, 3), (4, 13, 6), (64, 19, 19)]
-)
+@pytest.mark.parametrize(("processors", "expected"), [(1, 7), (2, 10), (4, 13), (64, 19)])
 def test_session_of_one_busy_process_weighs_as_that_process(
-    monkeypatch: pytest.MonkeyPatch, processors: int, steps_back: int, insists: int
+    monkeypatch: pytest.MonkeyPatch, processors: int, expected: int
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
 
-    assert precedence.session_niceness(7) == steps_back
-    assert precedence.session_niceness(0) == insists
+    assert precedence.session_niceness() == expected
