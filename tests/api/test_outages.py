@@ -43,7 +43,10 @@ def s3_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ImageSt
     folder = tmp_path_factory.mktemp("s3-stack")
     with s3_server(folder / "s3") as s3:
         make_bucket(s3, "originals")
-        with image_stack(folder, STORAGE_URL=storage_url(s3, "originals")) as stack:
+        # Of the 5 s a busy machine needs more itself than the half second that the default leaves of an
+        # upload (tests/contract/test_storage_bucket.py tests that one, and no more than the store).
+        url = f"{storage_url(s3, 'originals')}&read_timeout=3"
+        with image_stack(folder, STORAGE_URL=url) as stack:
             yield stack, s3
 
 
