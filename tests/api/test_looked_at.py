@@ -169,7 +169,7 @@ def test_reads_and_uploads_go_on_without_redis_and_after_it(own_stack: ImageStac
     wait_until(
         lambda: own_stack.http.get(f"/image/info?id={image['id']}").json()["width"] == 501,
         what="the owed record is told",
-        timeout_s=3,
+        timeout_s=10,
     )
     assert own_stack.http.get(f"/image/read?id={other['id']}&width=50").status_code == 200
     wait_until(

@@ -106,7 +106,6 @@ def wait_for_uploads(stack: ImageStack) -> None:
     wait_until(
         lambda: all(answer.is_success for answer in at_once(uploads(stack) * 2)),
         what="all processes take uploads again",
-        timeout_s=8,
     )
 
 
@@ -147,7 +146,7 @@ def test_without_the_database_cached_reads_work_and_the_rest_is_503(
         assert stack.http.get("/health/live").status_code == 200
         ready = stack.http.get("/health/ready")
         assert (ready.status_code, ready.json()["checks"]["database"]) == (503, False)
-        assert ready.elapsed.total_seconds() < 2
+        assert ready.elapsed.total_seconds() < 3
         assert list((stack.folder / "data" / "spool").iterdir()) == []
     finally:
         mend_it()

@@ -274,7 +274,7 @@ def test_ctrl_c_leaves_nothing_and_the_next_start_has_the_data(tmp_path: Path, s
     status = first.interrupt()
 
     assert status == 0
-    wait_until(lambda: not processes & _parents().keys(), what="the end of all processes", timeout_s=2)
+    wait_until(lambda: not processes & _parents().keys(), what="the end of all processes")
     assert list((tmp_path / "data" / "run").glob("*.sock")) == []
     second = starter(tmp_path / "data")
     assert second.get("/demo/sample.jpg") == (200, SAMPLE.read_bytes())
@@ -289,7 +289,7 @@ def test_kill_9_leaves_no_process_and_the_next_start_works(tmp_path: Path, start
     run.process.kill()
     run.process.wait(5)
 
-    wait_until(lambda: not processes & _parents().keys(), what="the end of all processes", timeout_s=5)
+    wait_until(lambda: not processes & _parents().keys(), what="the end of all processes")
     assert starter(tmp_path / "data", port=run.port).get("/health/ready")[0] == 200
 
 
@@ -303,7 +303,7 @@ def test_end_of_one_program_ends_all_with_its_name(name: str, tmp_path: Path, st
 
     assert run.process.wait(15) == 1
     assert f"make run: {name} was ended by SIGKILL" in run.log.splitlines()[-1]
-    wait_until(lambda: not processes & _parents().keys(), what="the end of all processes", timeout_s=2)
+    wait_until(lambda: not processes & _parents().keys(), what="the end of all processes")
 
 
 def test_stale_sockets_do_not_stop_the_next_start(tmp_path: Path, starter: Starter) -> None:

@@ -160,8 +160,8 @@ def test_killed_maker_blocks_the_others_for_3_seconds_at_most(
     picture = fly(cache, make)
 
     assert picture == CachedPicture('"e"', PICTURE)
-    # The lease's 3 s, and 1 s for a busy machine.
-    assert time.monotonic() - began < 4
+    # The lease's 3 s, and the rest for a busy machine; who waits for a maker that lives waits 12 s.
+    assert time.monotonic() - began < 8
 
 
 def test_without_redis_it_is_still_one_maker_per_process(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_place_is_free_after_any_answer(narrow: Front, status: int) -> None:
 
     began = time.monotonic()
     assert from_api(narrow.http.get(url(3)))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("location", [f"/_original/{SHA[:2]}/{SHA[2:4]}/{SHA}", "/_remote/"])
@@ -268,7 +268,7 @@ def test_a_place_is_free_when_its_client_is_gone_or_the_api(narrow: Front) -> No
             narrow.http.get(url(1), timeout=0.2)
     began = time.monotonic()
     assert from_api(narrow.http.get(url(2)))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     go.set()
 
     narrow.api.stop()
