@@ -95,8 +95,12 @@ class Inventory:
         found: set[str] = set()
         for start in range(0, len(sha256s), _SUMS_PER_QUERY):
             some = list(sha256s[start : start + _SUMS_PER_QUERY])
-            # In this order: an upload's task ends after its row is there.
-            tasks = ImageTask.select(ImageTask.sha256).where(ImageTask.sha256.in_(some) & _WAITING)
+            # In this order: an upload's task ends after its row is there. Expressions in the place of columns
+            # keep SQLite from going through all uploads that wait.
+            waits = (fn.COALESCE(ImageTask.flag, "") == "created") & (
+                fn.COALESCE(ImageTask.kind, "") == "upload"
+            )
+            tasks = ImageTask.select(ImageTask.sha256).where(ImageTask.sha256.in_(some) & waits)
             rows = ImageInfo.select(ImageInfo.sha256).where(ImageInfo.sha256.in_(some))
             for query in (tasks, rows):
                 found.update(sha256 for (sha256,) in self._all(query.distinct().tuples()))

@@ -9,6 +9,7 @@ import pytest
 
 from bench.scale import MARIADB_WORDS, SQLITE_WORDS, fill
 from imagestore.catalog import Catalog
+from imagestore.inventory import Inventory
 from imagestore.taskcatalog import TaskCatalog
 from imagestore.taskrecords import NewTask, TaskSearch
 from tests.mariadb import MariaDB
@@ -132,6 +133,31 @@ def test_a_page_of_tasks_looks_at_its_own_rows_alone_in_sqlite(
 
     # A row has 41 columns, each of which is a step.
     assert {sql: count for sql, count in steps.items() if count > LIMIT} == {}
+
+
+def test_what_uploads_wait_with_is_found_by_its_hash_in_sqlite(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "images.db"
+    with (
+        closing(Catalog(f"sqlite:///{path}")) as catalog,
+        closing(Inventory(f"sqlite:///{path}")) as inventory,
+        closing(sqlite3.connect(path)) as database,
+    ):
+        catalog.prepare()
+        with database:
+            fill(database.execute, SQLITE_WORDS | {"sha256": "printf('%064x', n)"}, ROWS)
+            waits = "kind = 'upload', flag = 'created', sha256 = printf('%064x', 1000000 + id)"
+            database.execute(f"UPDATE image_task SET {waits}")
+        there = [f"{number:064x}" for number in (5, 1_000_005)]
+        caplog.set_level("DEBUG", logger="peewee")
+        caplog.clear()
+        assert inventory.needed([*there, f"{5_000_000:064x}"]) == set(there)
+        asked = [record.msg for record in caplog.records if "SELECT" in str(record.msg)]
+        steps = [hundreds_of_steps(database, sql, values) for sql, values in asked]
+
+    assert len(steps) == 2
+    assert max(steps) < LIMIT
 
 
 def hundreds_of_steps(database: sqlite3.Connection, sql: str, values: list[object]) -> int:
