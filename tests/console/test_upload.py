@@ -43,33 +43,33 @@ def test_each_of_many_files_has_its_own_outcome(
 def test_a_name_that_is_taken_is_replaced_only_on_demand(
     open_console: Open, stack: ImageStack, picture_files: Path
 ) -> None:
-    stack.upload(photo(64, 48, seed=120), "albums", "taken.jpg")
+    stack.upload(photo(64, 48, seed=120), "taken-names", "taken.jpg")
     other = picture_files / "taken.jpg"
     other.write_bytes(photo(32, 24, seed=121))
-    page = open_console("#/upload?domain=albums", refused=(409,))
+    page = open_console("#/upload?domain=taken-names", refused=(409,))
 
     page.get_by_label("Choose files").set_input_files(other)
-    expect(page.locator(".row.failed")).to_contain_text("Albums/taken.jpg holds another picture")
+    expect(page.locator(".row.failed")).to_contain_text("Taken-names/taken.jpg holds another picture")
     page.get_by_label("Replace pictures of the same name").check()
     page.get_by_label("Choose files").set_input_files(other)
     expect(page.get_by_role("status")).to_have_text("1 failed, 1 done")
 
-    assert stack.http.get("/image/info?domain=albums&dkey=taken.jpg").json()["width"] == 32
+    assert stack.http.get("/image/info?domain=taken-names&dkey=taken.jpg").json()["width"] == 32
 
 
 def test_what_failed_can_be_tried_again(open_console: Open, stack: ImageStack, picture_files: Path) -> None:
     file = picture_files / "later.jpg"
     file.write_bytes(photo(64, 48, seed=130))
-    stack.upload(photo(64, 48, seed=131), "albums", "later.jpg")
-    page = open_console("#/upload?domain=albums", refused=(409,))
+    stack.upload(photo(64, 48, seed=131), "tried-again", "later.jpg")
+    page = open_console("#/upload?domain=tried-again", refused=(409,))
     page.get_by_label("Choose files").set_input_files(file)
     expect(page.locator(".row.failed")).to_be_visible()
 
-    stack.writer.delete("/albums/later.jpg")
+    stack.writer.delete("/tried-again/later.jpg")
     page.get_by_role("button", name="Retry", exact=True).click()
 
     expect(page.get_by_role("status")).to_have_text("1 done")
-    assert stack.http.get("/albums/later.jpg").content == file.read_bytes()
+    assert stack.http.get("/tried-again/later.jpg").content == file.read_bytes()
 
 
 def test_dropped_files_are_uploaded(open_console: Open) -> None:

@@ -66,6 +66,8 @@ def test_a_mark_is_uploaded_tried_and_given_defaults(
     page.get_by_label("Replace").set_input_files(other)
     shows(page, (5, 5), BLUE)
 
+    # What is deleted while a picture of it is on its way is a 404, which the browser writes down.
+    page.wait_for_function("() => [...document.images].every(each => each.complete)")
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("link", name="square")).to_have_count(0)
