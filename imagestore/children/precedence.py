@@ -36,10 +36,11 @@ class Session:
     def __init__(self, leader: int) -> None:
         self._place = Path(f"/proc/{leader}/autogroup")
         self._niceness = 0
+        self._least = session_niceness()
 
     def give_way(self) -> None:
         """Before a task."""
-        self._set(session_niceness())
+        self._set(self._least)
 
     def insist(self) -> None:
         """In one that takes long: twice the weight of now, until it is that of others."""
