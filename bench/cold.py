@@ -27,6 +27,7 @@ from tests.imagestack import ImageStack, image_stack
 from tests.servers import Server
 
 FIRST, FURTHER, BARE = "first render", "further size", "bare engine in a loop"
+WHOLE = "first render, no base"
 
 LARGE_PIXELS = 8_000_000
 """From here on a further size has to be three times as fast as a rival's."""
@@ -38,7 +39,7 @@ WIDTHS = {300: range(250, 350), 1200: range(1100, 1300)}
 """Class -> the widths that belong to it."""
 
 NEVER = str(10**9)
-"""More pixels than any original has: no base pictures are made."""
+"""More pixels than any original has: no large base pictures are made, so that each render is a first one."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ BARS: Mapping[Kind, Sequence[Bar]] = {
 FURTHER_BARS = (Bar(FURTHER, IPX, at_least=3),)
 
 NOTE = (
-    f"{asking.CLIENTS} clients, each photo once a round, every width only once; no base pictures are made "
-    "for `first render`. The bare engine renders the same in two processes, without HTTP."
+    f"{asking.CLIENTS} clients, each photo once a round, every width only once. For `first render` the "
+    "upload has left its small base picture, as it does by default, and sizes up to some 400 px are made "
+    "from that; `first render, no base`, the rivals and the bare engine decode the original. The bare engine "
+    "renders in two processes, without HTTP."
 )
 CPU_NOTE = (
     "Processor time of all processes of a contestant (nginx, gunicorn, Redis and decoders; node; thumbor), "
@@ -99,9 +102,13 @@ def measure(options: Options) -> list[Result]:
     with contextlib.ExitStack() as stack:
         run = partial(_start, stack, options.folder)
         rivals = {IPX: run(ipx, folder), THUMBOR: run(thumbor, folder), FILTER: run(image_filter, folder)}
-        direct = stack.enter_context(image_stack(options.folder / "direct", BASE_MIN_PIXELS=NEVER))
-        based = stack.enter_context(image_stack(options.folder / "based"))
-        ours = {name: _Ours(each, photos) for name, each in ((FIRST, direct), (FURTHER, based))}
+        stacks = {FIRST: {"BASE_MIN_PIXELS": NEVER}, WHOLE: {"BASE_MIN_PIXELS": "0"}, FURTHER: {}}
+        ours = {
+            name: _Ours(
+                stack.enter_context(image_stack(options.folder / name.replace(" ", "-"), **env)), photos
+            )
+            for name, env in stacks.items()
+        }
         bare = stack.enter_context(_bare())
         for kind in KINDS:
             names = [path.name for path in photos][: AVIF_PHOTOS if kind.format == "avif" else None]
@@ -112,7 +119,8 @@ def measure(options: Options) -> list[Result]:
                 del contestants[FILTER]
             if kind.format == "avif":
                 del contestants[THUMBOR]
-            contestants[FIRST] = _asks(ours[FIRST].url, kind, names, ours[FIRST].servers)
+            for name in (FIRST, WHOLE):
+                contestants[name] = _asks(ours[name].url, kind, names, ours[name].servers)
             paths = [path for path in photos if path.name in names]
             contestants[BARE] = partial(bare, kind, paths, itertools.count())
             results += _compare(kind.name, options, contestants, BARS[kind], NOTE)

@@ -44,7 +44,7 @@ def measure(options: Options) -> list[Result]:
     hot: dict[str, list[float]] = {BEFORE: [], DURING: [], AFTER: []}
     p99, refusals = [], []
     with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(image_stack(options.folder / "stack", BASE_MIN_PIXELS=str(10**9)))
+        ours = stack.enter_context(image_stack(options.folder / "stack", BASE_MIN_PIXELS="0"))
         path = max(options.jpegs(), key=lambda each: each.stat().st_size)
         image = ours.upload(path.read_bytes(), dkey="bench.jpg")
         address = f"{ours.address}/image/read?id={image['id']}"

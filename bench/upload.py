@@ -22,8 +22,8 @@ BYTES_A_ROUND = 20_000_000
 BARS = (Bar(FRESH, LIMIT, at_least=0.5), Bar(KNOWN, LIMIT))
 NOTE = (
     f"{CLIENTS} clients; each PUT has a name of its own, and the photo that comes nearest to the size. New "
-    "bytes are hashed twice, decoded whole, synced to disk and noted in a row and in Redis; nginx writes "
-    "a file."
+    "bytes are hashed twice, decoded whole, synced to disk and noted in a row and in Redis, together with "
+    "their small base picture; nginx writes a file."
 )
 
 

@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from imagestore.cachelink import CacheLink
-from imagestore.cachewords import CachedPicture, Gone, Setup, Usage, load_record
-from imagestore.picturecache import MAX_PICTURES_BYTES, PictureCache
-from imagestore.records import CONTENT_TYPES, ImageRecord, description
+from imagestore.cachewords import CachedPicture, Gone, Setup, Shortcut, Usage, dump_picture, load_record
+from imagestore.picturecache import MAX_PICTURES_BYTES, MAX_SMALL_BASE_BYTES, PictureCache
+from imagestore.records import CONTENT_TYPES, ImageRecord, Picture, description
 from imagestore.settings import Settings
 from imagestore.spelling import is_teachable
 
-__all__ = ["Cache", "CachedPicture", "Gone", "open_cache"]
+__all__ = ["Cache", "CachedPicture", "Gone", "Shortcut", "open_cache"]
 
 log = logging.getLogger(__name__)
+
+MAX_SMALL_BASES = 300
+"""Some 30 MB: an eighth of Redis's memory by default. A crawl of a million pictures takes no more."""
 
 MAX_SPELLINGS = 10_000
 """Known at a time; together some megabytes. What is pushed out is taught again by its next request."""
@@ -36,6 +39,7 @@ class Cache(PictureCache):
         url: `redis://`, `rediss://` or `unix://`.
         record_ttl_s, picture_ttl_s: life in Redis since the last write.
         fields_max, bytes_max: pictures kept per original, and their bytes together.
+        small_bases_max: small base pictures that are kept: those of the last uploads.
         spellings_max: ways of writing a rendition that are known at a time.
         timeout_s: for a connect and for each read. redis-py's own defaults are made for jobs: they
             made a hung Redis cost 58 s a call (measured with 8.1.0).
@@ -49,6 +53,7 @@ class Cache(PictureCache):
         picture_ttl_s: int,
         fields_max: int,
         bytes_max: int = MAX_PICTURES_BYTES,
+        small_bases_max: int = MAX_SMALL_BASES,
         spellings_max: int = MAX_SPELLINGS,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
@@ -59,6 +64,7 @@ class Cache(PictureCache):
             bytes_max=bytes_max,
         )
         self._record_ttl_s = record_ttl_s
+        self._small_bases_max = small_bases_max
         self._spellings_max = spellings_max
         self._publish = self._link.script("publish")
         self._withdraw = self._link.script("withdraw")
@@ -86,10 +92,18 @@ class Cache(PictureCache):
         """The live record of that name."""
         return self._found(f"key:{domain}/{dkey}", f"{domain}/{dkey}", "name")
 
-    def publish(self, record: ImageRecord, *, mark: str = "", sums: Sequence[str] = ()) -> bool:
+    def publish(
+        self,
+        record: ImageRecord,
+        *,
+        mark: str = "",
+        sums: Sequence[str] = (),
+        small_base: tuple[str, Picture] | None = None,
+    ) -> bool:
         """Let readers find `record`, by its id, its name, and the given digests.
 
-        `mark` is the identity that the picture has as a watermark (domain `watermark` only).
+        `mark` is the identity that the picture has as a watermark (domain `watermark` only). With it goes
+        its small base picture of up to 0.5 MiB with its ETag.
         False when Redis has a newer record or a tombstone, or is away.
         """
         name = f"{record.domain}/{record.dkey}"
@@ -104,9 +118,13 @@ class Cache(PictureCache):
             "mark": mark,
             "info": description(record),
         }
-        keys = [f"record:{record.id}", f"key:{name}", *(f"sum:{digest}" for digest in sums)]
+        keys = [f"record:{record.id}", f"small:{record.sha256}", "smalls", f"key:{name}"]
+        keys += [f"sum:{digest}" for digest in sums]
+        fits = small_base is not None and len(small_base[1].body) <= MAX_SMALL_BASE_BYTES
+        base = dump_picture(*small_base) if small_base and fits else b""
         pairs = [part for pair in fields.items() for part in pair]
-        arguments = [record.rev, self._record_ttl_s, record.id, *pairs]
+        lives = (self._record_ttl_s, self._picture_ttl_s)
+        arguments = [record.rev, *lives, record.id, base, self._small_bases_max, *pairs]
         return bool(self._link.tell(lambda: self._publish(keys=keys, args=arguments)))
 
     def bar(self, image_id: int, rev: int) -> bool:
@@ -201,5 +219,6 @@ def open_cache(settings: Settings, url: str | None = None, *, timeout_s: float =
         picture_ttl_s=settings.cache_ttl_s,
         fields_max=settings.cache_fields_max,
         bytes_max=settings.cache_pictures_max_bytes,
+        small_bases_max=settings.small_bases_max,
         timeout_s=timeout_s,
     )

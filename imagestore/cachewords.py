@@ -6,14 +6,17 @@ record:<id>             hash: rev, state (live, barred, gone), and of a live one
 sum:<md5 or sha256>     id, a hint: the record must still have that content
 key:<domain>/<dkey>     id, a hint: the record must still have that name
 picture:<sha256>        hash: field of the rendition, or `original` -> picture
-base:<sha256>           the base picture (bases.py), written like a picture; its ETag tells the recipe
+base:<sha256>           the large base picture (bases.py), written like a picture; its ETag tells the recipe
+small:<sha256>          the small base picture, written alike
+smalls                  list: the keys of those, the oldest first
 spellings               hash: raw query -> field, and on a second line the dkey of the watermark or nothing
 failure:<sha256>:<field>  why it could not be made, for some seconds
 lock:<sha256>:<field>   token of the one who makes it
 
-nginx reads the first five (nginx/lookup.redis.lua).
+nginx reads the first four (nginx/lookup.redis.lua).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +38,14 @@ class CachedPicture:
 
     etag: str
     picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """How a picture is made where the small base picture that `etag` names is there."""
+
+    etag: str
+    make: Callable[[bytes], Picture]
 
 
 @dataclass(frozen=True, slots=True)

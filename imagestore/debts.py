@@ -4,11 +4,12 @@ The change notes the debt in its own transaction (`owe` in catalog.py); here it 
 once the cache is back.
 """
 
+from imagestore.bases import small_base_etag
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
 from imagestore.errors import ImagestoreError
 from imagestore.identity import mark_identity
-from imagestore.records import ImageRecord
+from imagestore.records import ImageRecord, Picture
 
 REV_OF_THE_GONE = 2**53
 """Newer than any record: numbers of deleted images are never used again."""
@@ -24,9 +25,11 @@ class Debts:
         self._cache = cache
         self._owing = True
 
-    def publish(self, record: ImageRecord) -> bool:
-        """Tell the cache of an image as it is now; False as `Cache.publish`."""
-        return self._cache.publish(record, mark=mark_identity(record))
+    def publish(self, record: ImageRecord, small_base: Picture | None = None) -> bool:
+        """Tell the cache of an image as it is now, and with it its small base picture; False as
+        `Cache.publish`."""
+        base = (small_base_etag(record.sha256), small_base) if small_base else None
+        return self._cache.publish(record, mark=mark_identity(record), small_base=base)
 
     def bury(self, image_id: int) -> bool:
         """Tell the cache that an image is gone for good; False when it is away."""

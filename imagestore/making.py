@@ -1,19 +1,20 @@
-"""How a picture that is not in the cache is made: from the original, or from its base picture.
+"""How a picture that is not in the cache is made: from the original, or from a base picture of it.
 
-A base picture is made together with the second picture that anybody wants of a large original: the
-first one costs nothing more, and who wants a second one is likely to want a third (docs/cache.md).
+An upload leaves a small one for thumbnails. A large one is made together with the second picture that
+anybody wants of a large original: the first one costs nothing more, and who wants a second one is
+likely to want a third (docs/cache.md).
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imagestore import bases
-from imagestore.cache import Cache
+from imagestore.cache import Cache, Shortcut
 from imagestore.engines import Mark, Wish
 from imagestore.errors import ImagestoreError, OriginalDamaged, StorageUnavailable
-from imagestore.identity import MarkDefaults, cache_field, picture_etag
+from imagestore.identity import MarkDefaults
 from imagestore.quarantine import seize
 from imagestore.records import ImageRecord, Picture
 from imagestore.render import Renderer
@@ -34,7 +35,7 @@ class Wanted:
 
 
 class Maker:
-    """Makes pictures; keeps nothing but base pictures."""
+    """Makes pictures; keeps nothing but large base pictures."""
 
     def __init__(
         self, settings: Settings, recipe: str, storage: Storage, cache: Cache, renderer: Renderer
@@ -52,20 +53,29 @@ class Maker:
             RejectedImage, InvalidParameter, ProcessingTimeout, Overloaded, StorageUnavailable
         """
         facts, sha256 = wanted.record.facts, wanted.record.sha256
-        least = self._settings.base_min_pixels
-        if not bases.serves(facts, wanted.rendition, self._settings.encoding, min_pixels=least):
+        large = bases.large_base(facts, min_pixels=self._settings.base_min_pixels)
+        rendition = large and self._served(wanted, large)
+        if not (large and rendition):
             return self._from_original(wanted)
-        etag = picture_etag(sha256, cache_field(bases.base_rendition(facts), self._recipe))
+        etag = bases.large_base_etag(sha256, facts, self._recipe)
         base, pictures = self._cache.base(sha256, etag)
         if base:
-            with contextlib.ExitStack() as stack:
-                wish = self._wish(wanted, stack)
-                return self._renderer.render_base(base, bases.base_facts(facts), wish)
+            return self._from_base(base, large, replace(wanted, rendition=rendition))
         if base is None and pictures:
             with self._cache.turn_for_base(sha256) as ours:
                 if ours:
                     return self._with_base(wanted, etag)
         return self._from_original(wanted)
+
+    def shortcut(self, wanted: Wanted) -> Shortcut | None:
+        """How the picture is made from the small base picture, if that would do."""
+        small = bases.small_base(wanted.record.facts) if bases.keeps_small_bases(self._settings) else None
+        rendition = small and self._served(wanted, small)
+        if not (small and rendition):
+            return None
+        settled = replace(wanted, rendition=rendition)
+        etag = bases.small_base_etag(wanted.record.sha256)
+        return Shortcut(etag, lambda base: self._from_base(base, small, settled))
 
     def make_all(self, wanted: Sequence[Wanted]) -> Sequence[Picture | ImagestoreError]:
         """Several pictures of one image, or what `make` would raise, from the original.
@@ -78,6 +88,14 @@ class Maker:
             wishes = [self._wish(each, stack) for each in wanted]
             return self._renderer.render_all(source, wanted[0].record.facts, wishes)
 
+    def _served(self, wanted: Wanted, base: bases.Base) -> Rendition | None:
+        rendition = bases.settled(wanted.record.facts, wanted.rendition, self._settings.encoding)
+        return rendition if rendition and base.serves(rendition) else None
+
+    def _from_base(self, body: bytes, base: bases.Base, wanted: Wanted) -> Picture:
+        with contextlib.ExitStack() as stack:
+            return self._renderer.render_base(body, base.facts, self._wish(wanted, stack))
+
     def _from_original(self, wanted: Wanted) -> Picture:
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(self.fetch(wanted.record))
@@ -89,7 +107,7 @@ class Maker:
         record = wanted.record
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(self.fetch(record))
-            wishes = [self._wish(wanted, stack), Wish(bases.base_rendition(record.facts))]
+            wishes = [self._wish(wanted, stack), Wish(bases.large_base_rendition(record.facts))]
             picture, base = self._renderer.render_all(source, record.facts, wishes)
         self._cache.keep_base(record.sha256, etag, base if isinstance(base, Picture) else None)
         if isinstance(picture, ImagestoreError):

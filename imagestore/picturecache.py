@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from imagestore.cachelink import CacheLink
 from imagestore.cachewords import (
     CachedPicture,
+    Shortcut,
     dump_failure,
     dump_picture,
     is_remembered,
@@ -28,7 +29,10 @@ MAX_PICTURE_BYTES = 8 * 1024 * 1024
 """Larger pictures are not kept: they would push out thousands of small ones."""
 
 MAX_BASE_BYTES = 2 * 1024 * 1024
-"""Base pictures of photos take 0.2 to 0.9 MiB (measured 2026-11)."""
+"""Large base pictures of photos take 0.2 to 0.9 MiB (measured 2026-11)."""
+
+MAX_SMALL_BASE_BYTES = 512 * 1024
+"""Those of photos take 0.03 to 0.2 MiB (measured 2026-11)."""
 
 FAILURE_TTL_S = 10
 """A bad picture is decoded once in this time (promises §12 allows up to 60 s)."""
@@ -58,7 +62,7 @@ class PictureCache:
         return None if value is None else load_picture(value)
 
     def base(self, sha256: str, etag: str) -> tuple[bytes | None, int]:
-        """The base picture of an original, if it is the one that `etag` names (empty: none can be had),
+        """The large base picture of an original, if it is the one that `etag` names (empty: none can be had),
         else None; and how many pictures of the original are kept."""
 
         def ask() -> tuple[bytes | None, int]:
@@ -66,8 +70,7 @@ class PictureCache:
             both.get(f"base:{sha256}")
             both.hlen(f"picture:{sha256}")
             value, pictures = both.execute()
-            found = None if value is None else load_picture(value)
-            return found.picture.body if found and found.etag == etag else None, int(pictures)
+            return _body(value, etag), int(pictures)
 
         answer: tuple[bytes | None, int] = self._link.ask(ask, away=(None, 0))
         return answer
@@ -94,14 +97,14 @@ class PictureCache:
             lease.ended = True
 
     def keep_base(self, sha256: str, etag: str, base: Picture | None) -> None:
-        """Keep a base picture of up to 2 MiB beside the pictures; None, or a larger one, is kept as the
+        """Keep a large base picture of up to 2 MiB beside the pictures; None, or a larger one, is kept as the
         word that none can be had."""
         fits = base is not None and len(base.body) <= MAX_BASE_BYTES
         value = dump_picture(etag, base if base and fits else Picture("", b""))
         self._link.tell(lambda: self._redis.set(f"base:{sha256}", value, ex=self._picture_ttl_s))
 
     def turn_for_base(self, sha256: str) -> contextlib.AbstractContextManager[bool]:
-        """Whether the caller may make the base picture: nobody else does while the block runs."""
+        """Whether the caller may make the large base picture: nobody else does while the block runs."""
         return self._leases.hold_if_free(f"lock:{sha256}:base")
 
     def remember_failure(self, sha256: str, field: str, error: ImagestoreError) -> None:
@@ -112,12 +115,22 @@ class PictureCache:
 
     def forget_pictures(self, sha256: str) -> None:
         """Drop all pictures of an original, as a purge does."""
-        self._link.tell(lambda: self._redis.unlink(f"picture:{sha256}", f"base:{sha256}"))
+        keys = [f"{kind}:{sha256}" for kind in ("picture", "base", "small")]
+        self._link.tell(lambda: self._redis.unlink(*keys))
 
     # One for all.
 
-    def single_flight(self, sha256: str, field: str, etag: str, make: Callable[[], Picture]) -> CachedPicture:
-        """The picture, from the cache or made by one caller while all others wait, in every process.
+    def single_flight(
+        self,
+        sha256: str,
+        field: str,
+        etag: str,
+        make: Callable[[], Picture],
+        *,
+        shortcut: Shortcut | None = None,
+    ) -> CachedPicture:
+        """The picture, from the cache or made by one caller while all others wait, in every process; by the
+        `shortcut` if its base is there.
 
         The maker keeps it before the others look. A maker that was killed blocks them for 3 s; one
         that takes over 12 s no longer. Without Redis it is one maker per process.
@@ -129,14 +142,17 @@ class PictureCache:
         def lead() -> CachedPicture:
             found: CachedPicture | None = None
             failed: ImagestoreError | None = None
+            base: bytes | None = None
 
             def take(key: str, token: str, life_ms: int) -> bool:
-                nonlocal found, failed
-                taken, (picture, failure) = self._link.take_and_look(
+                nonlocal found, failed, base
+                taken, (picture, failure, *bases) = self._link.take_and_look(
                     (key, token, life_ms),
                     lambda trip: trip.hget(f"picture:{sha256}", field),
                     lambda trip: trip.get(f"failure:{sha256}:{field}"),
+                    *([lambda trip: trip.get(f"small:{sha256}")] if shortcut else []),
                 )
+                base = _body(bases[0], shortcut.etag) if shortcut else None
                 found = None if picture is None else load_picture(picture)
                 failed = None if failure is None else load_failure(failure)
                 return taken or bool(found or failed)
@@ -147,7 +163,7 @@ class PictureCache:
                 if failed:
                     raise failed
                 try:
-                    picture = make()
+                    picture = shortcut.make(base) if shortcut and base else make()
                 except ImagestoreError as error:
                     self.remember_failure(sha256, field, error)
                     raise
@@ -182,3 +198,9 @@ class PictureCache:
                     self.keep(sha256, field, etags[field], result)
                     seen_to[field] = None
         return seen_to
+
+
+def _body(value: bytes | None, etag: str) -> bytes | None:
+    """Of a kept picture, if it is the one that `etag` names."""
+    found = None if value is None else load_picture(value)
+    return found.picture.body if found and found.etag == etag else None

@@ -109,7 +109,11 @@ class Reads:
         cached = self._cache.picture(sha256, wanted.field)
         count_picture("cache" if cached else "render")
         found = cached or self._cache.single_flight(
-            sha256, wanted.field, wanted.etag, lambda: self._maker.make(wanted)
+            sha256,
+            wanted.field,
+            wanted.etag,
+            lambda: self._maker.make(wanted),
+            shortcut=self._maker.shortcut(wanted),
         )
         if spelling:
             field = cache_field(wanted.rendition, self._recipe)

@@ -20,7 +20,7 @@ from imagestore.children.decoder import Orders, Reply
 from imagestore.children.decoders import Decoders
 from imagestore.children.process import Died, Late, NotTaken, StartMethod
 from imagestore.children.slots import Slots
-from imagestore.engines import Mark, Wish
+from imagestore.engines import Inspection, Mark, Wish
 from imagestore.errors import (
     ImageInvalid,
     ImagestoreError,
@@ -107,11 +107,13 @@ class Renderer:
         self._decoders: Decoders | None = None
         self._closed = False
 
-    def inspect(self, source: Path, *, truncated_too: bool = False) -> tuple[Facts, Mapping[str, Any]]:
+    def inspect(
+        self, source: Path, *, truncated_too: bool = False, with_base: bool = False
+    ) -> tuple[Facts, Inspection]:
         """What the bytes of a file say, after every coded byte of it was decoded; and the engine's extras.
 
         With `truncated_too` a file that is cut short and can be shown is no error, but has
-        `truncated` in the extras.
+        `truncated` in the extras. `with_base` as `Engine.inspect`.
 
         Raises:
             UnsupportedMediaType, ImageInvalid, ImageTooLarge, ImageTooManyFrames: as `probe` does.
@@ -119,14 +121,14 @@ class Renderer:
             Overloaded: too many wait already.
         """
         try:
-            reply = self._run("inspect", "", source.absolute(), truncated_too)
+            reply = self._run("inspect", "", source.absolute(), truncated_too, with_base)
         except Late:
             raise ImageTooComplex(
                 f"the picture needs more than {self._limits.render_timeout_s:g} s to decode"
             ) from None
         if reply.facts is None:
             raise RuntimeError("a decoder gave no facts")
-        return reply.facts, reply.seen
+        return reply.facts, reply.inspection
 
     def render(self, source: Path, facts: Facts, rendition: Rendition, mark: Mark | None) -> Picture:
         """The picture that `rendition` describes.

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from imagestore.accounts import Accounts
+from imagestore.bases import keeps_small_bases
 from imagestore.cache import Cache, open_cache
 from imagestore.catalog import Catalog
 from imagestore.errors import DatabaseUnavailable, ImagestoreError
@@ -94,6 +95,7 @@ class ImageStore:
             own.renderer,
             announce=tasks.render_presets_later,
             collect=upkeep.collector().purge,
+            small_bases=keeps_small_bases(settings),
         )
         accounts = Accounts.open(settings)
         upload_tokens = UploadTokens.open(settings, writes)

@@ -85,6 +85,8 @@ class Settings:
     base_min_pixels: int = 7_500_000
     """Originals from so many pixels on get a base picture (`bases.py`); 0: none does. At 6 megapixels
     it saves a third, at 8 two thirds of the time of a 300 px picture (docs/cache.md)."""
+    small_bases_max: int = 300
+    """Last uploads whose small base picture is kept, of some 100 KB each (`bases.py`); 0: none is."""
     cache_fields_max: int = 64
     """Pictures kept per original in Redis; one at random makes room for a new one."""
     cache_pictures_max_bytes: int = 16 * MIB
@@ -173,6 +175,7 @@ class Settings:
                 "CACHE_ORIGINAL_MAX_BYTES", 0, 64 * MIB, cls.cache_original_max_bytes
             ),
             base_min_pixels=reader.integer("BASE_MIN_PIXELS", 0, 10**9, cls.base_min_pixels),
+            small_bases_max=reader.integer("SMALL_BASES_MAX", 0, 10**6, cls.small_bases_max),
             cache_fields_max=reader.integer("CACHE_FIELDS_MAX", 1, 10_000, cls.cache_fields_max),
             cache_pictures_max_bytes=reader.integer(
                 "CACHE_PICTURES_MAX_BYTES", 8 * MIB, 2**40, cls.cache_pictures_max_bytes

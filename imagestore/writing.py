@@ -16,16 +16,11 @@ from typing import Any, Literal
 from imagestore.cache import Cache
 from imagestore.catalog import Catalog
 from imagestore.debts import Debts
-from imagestore.errors import (
-    ImageNotFound,
-    KeyConflict,
-    PreconditionFailed,
-    QuotaExceeded,
-)
+from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed, QuotaExceeded
 from imagestore.identity import MarkDefaults
 from imagestore.names import WATERMARK_DOMAIN
 from imagestore.probe import sniff
-from imagestore.records import Facts, ImageRecord, Spooled
+from imagestore.records import Facts, ImageRecord, Picture, Spooled
 from imagestore.render import Renderer
 from imagestore.storage import Storage
 from imagestore.strictjson import merge_patch
@@ -60,6 +55,7 @@ class _Accepted:
     spooled: Spooled
     facts: Facts
     image_metadata: Mapping[str, Any]
+    base: Picture | None  # the small one that the check left
 
 
 class Writes:
@@ -73,15 +69,18 @@ class Writes:
         renderer: Renderer,
         announce: Callable[[ImageRecord], object] = lambda record: None,
         collect: Callable[[str], object] = lambda sha256: None,
+        *,
+        small_bases: bool = False,
     ) -> None:
         """`announce` is told of every image that has new bytes; `collect` removes an original at once
-        unless a row needs it."""
+        unless a row needs it; `small_bases`: what is stored leaves one in the cache (bases.py)."""
         self._announce = announce
         self._collect = collect
         self._catalog = catalog
         self._storage = storage
         self._cache = cache
         self._renderer = renderer
+        self._small_bases = small_bases
         self.debts = Debts(catalog, cache)
 
     def upload(
@@ -214,15 +213,18 @@ class Writes:
         """Check a body and make it durable; `known` has the same bytes, which were checked then."""
         sniff(spooled.head)
         if known and (truncated_too or not known.image_metadata.get("truncated")):
-            facts, image_metadata = known.facts, known.image_metadata
+            facts, image_metadata, base = known.facts, known.image_metadata, None
         else:
-            facts, seen = self._renderer.inspect(spooled.path, truncated_too=truncated_too)
+            facts, inspection = self._renderer.inspect(
+                spooled.path, truncated_too=truncated_too, with_base=self._small_bases
+            )
             told = {"frames": facts.frames, "orientation": facts.orientation, "alpha": facts.alpha}
-            image_metadata = {**told, **seen}
+            image_metadata = {**told, **inspection.seen}
+            base = inspection.base
         if self._storage.put(spooled.content.sha256, spooled.path):
             log.warning("an upload healed a damaged original: sha256=%s", spooled.content.sha256)
             self._cache.forget_pictures(spooled.content.sha256)
-        return _Accepted(spooled, facts, image_metadata)
+        return _Accepted(spooled, facts, image_metadata, base)
 
     def _assure(self, accepted: _Accepted) -> None:
         """After the row is there: its file too, whatever a collection did in between."""
@@ -240,7 +242,7 @@ class Writes:
             user_metadata or {},
         )
         self._assure(accepted)
-        self.debts.publish(record)
+        self.debts.publish(record, accepted.base)
         self._announce(record)
         log.info("stored image_id=%d domain=%s sha256=%s", record.id, domain, record.sha256)
         return Stored(record, "created")
@@ -267,7 +269,7 @@ class Writes:
         )
         self._assure(accepted)
         self.debts.note(owed=not barred)
-        self.debts.publish(record)
+        self.debts.publish(record, accepted.base)
         if not same_bytes:
             self._forget_unused(existing.sha256)
             self._announce(record)

@@ -12,14 +12,14 @@ import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from imagestore.children import precedence
-from imagestore.engines import Engine, Wish
+from imagestore.engines import Engine, Inspection, Wish
 from imagestore.errors import ImageInvalid, ImagestoreError, ImageTooComplex, UnsupportedMediaType
 from imagestore.probe import HEAD_BYTES, probe, sniff
 from imagestore.probe.mending import mended
@@ -60,7 +60,7 @@ class Reply:
 
     engine: str = ""
     facts: Facts | None = None
-    seen: Mapping[str, Any] = field(default_factory=dict)
+    inspection: Inspection = field(default_factory=Inspection)
     results: tuple[Picture | ImagestoreError, ...] = ()
     decodes: int = 0
     error: ImagestoreError | None = None
@@ -115,17 +115,17 @@ class _Desk:
                 check_policy()
         return Reply()
 
-    def inspect(self, source: Path, truncated_too: bool = False) -> Reply:
+    def inspect(self, source: Path, truncated_too: bool, with_base: bool) -> Reply:
         try:
             facts = probe(source, self._orders.limits)
         except ImageInvalid as error:
             if truncated_too and (facts_of_part := self._facts_of_part(source)):
-                return Reply(facts=facts_of_part, seen={"truncated": True})
+                return Reply(facts=facts_of_part, inspection=Inspection({"truncated": True}))
             raise error
         engine = self._engines_for(facts)[0]
         self._chosen = engine.NAME
         self._decodes += 1
-        return Reply(facts=facts, seen=dict(engine.inspect(source, facts)))
+        return Reply(facts=facts, inspection=engine.inspect(source, facts, with_base=with_base))
 
     def _facts_of_part(self, source: Path) -> Facts | None:
         """Those of a picture that was cut short, if an engine can show what there is of it."""

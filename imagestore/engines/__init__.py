@@ -5,7 +5,7 @@ An engine is a module with the functions of `Engine`. It is only ever called in 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +49,15 @@ class Batch:
     decodes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is told of a picture besides its `Facts`, as JSON values, and its small base picture
+    (`smallbase.py`) if one was wanted and the check had it at hand."""
+
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    base: Picture | None = None
+
+
 class Engine(Protocol):
     """What `render.py` asks of an engine."""
 
@@ -56,8 +65,8 @@ class Engine(Protocol):
     READS: frozenset[str]
     """Formats that it decodes, in the words of `records.CONTENT_TYPES`."""
 
-    def inspect(self, source: Path, facts: Facts) -> Mapping[str, Any]:
-        """Decode every coded byte of every frame, and give what else is worth knowing as JSON values:
+    def inspect(self, source: Path, facts: Facts, *, with_base: bool = False) -> Inspection:
+        """Decode every coded byte of every frame, and give what else is worth knowing:
         `colorspace`, `bits`, `has_profile`, and `exif` (camera, exposure and date; never a place).
 
         Raises:

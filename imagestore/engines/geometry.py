@@ -21,6 +21,9 @@ ENOUGH_OF_MEANS = 1.9
 """The same where the smaller picture is made of the means of blocks of pixels, which blur more than what
 a decoder of JPEG does."""
 
+MOST_REDUCED = 8
+"""What libjpeg can do; libvips loads nothing of which less than a pixel would be left."""
+
 _LONGEST_STEP = 2 * MAX_SIDE
 """Longest side of the picture between resize and cut; only slivers like 9000x10 come near it."""
 
@@ -71,8 +74,10 @@ class Plan:
 
     @property
     def reduction(self) -> int:
-        """How many times smaller a decoder of JPEG may load the file: 8, 4, 2 or 1."""
-        return next((times for times in (8, 4, 2) if self.times >= times * ENOUGH), 1)
+        """How many times smaller a decoder of JPEG may load the file: 8, 4, 2 or 1. A base picture, which
+        is smaller than the original already, never becomes smaller than a decoder can load that."""
+        most = MOST_REDUCED // (self.stored.width // self.file.width)
+        return next((times for times in (8, 4, 2) if times <= most and self.times >= times * ENOUGH), 1)
 
     @property
     def times(self) -> float:

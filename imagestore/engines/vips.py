@@ -13,11 +13,12 @@ from typing import Any
 
 import pyvips
 
-from imagestore.engines import Batch, Mark, Wish, vips_paint
+from imagestore.engines import Batch, Inspection, Mark, Wish, vips_paint
 from imagestore.engines.exif import read_exif
-from imagestore.engines.geometry import Plan, make_plan
+from imagestore.engines.geometry import MOST_REDUCED, Plan, make_plan
 from imagestore.engines.output import Output, is_animated
 from imagestore.engines.shapes import Size, rescale
+from imagestore.engines.smallbase import SMALL_QUALITY, small_base_times
 from imagestore.engines.together import Job, Made, make_all, prepare
 from imagestore.engines.webp import encode_webp
 from imagestore.engines.whole import is_whole
@@ -59,9 +60,6 @@ _REDUCED_BY: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
 }
 """Loaders that can give a smaller picture for less work, and how they are told."""
 
-_SMALLEST_JPEG_SCALE = 8
-"""libjpeg's; libvips loads nothing of which less than a pixel would be left."""
-
 _BY_ROWS = frozenset({"png", "gif", "webp"})
 """Decoded by whole rows or frames; of a TIFF with tiles, say, only those would be read that are asked for."""
 
@@ -69,8 +67,9 @@ _COLOURSPACES = {"b-w": "grey", "grey16": "grey", "cmyk": "cmyk", "lab": "lab", 
 _BITS = {"uchar": 8, "char": 8, "ushort": 16, "short": 16, "uint": 32, "int": 32, "float": 32, "double": 64}
 
 
-def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
+def inspect(source: Path, facts: Facts, *, with_base: bool = False) -> Inspection:
     """Decode every coded byte and tell what else is known; see `Engine.inspect`."""
+    times = small_base_times(facts) if with_base else None
     if not is_whole(source, facts.format):
         raise ImageInvalid("the picture is cut short")
     with _broken_is_invalid():
@@ -79,26 +78,41 @@ def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
         plan = make_plan(facts, Rendition())
         if Size(whole.width, whole.get_page_height()) != plan.stored or frames != facts.frames:
             raise ImageInvalid("the header and the picture data disagree on the picture's size")
-        _read_to_its_end(source, facts, whole)
+        reduced = _read_to_its_end(source, facts, whole, times or MOST_REDUCED)
         profile, exif = whole.get_typeof("icc-profile-data"), whole.get_typeof("exif-data")
-        return {
+        seen = {
             "colorspace": _COLOURSPACES.get(whole.interpretation, "srgb"),
             "bits": _BITS.get(whole.format, 8),
             "has_profile": bool(profile),
             "exif": read_exif(bytes(whole.get("exif-data"))) if exif else {},
         }
+        return Inspection(seen, _small_base(reduced, plan) if reduced and times else None)
 
 
-def _read_to_its_end(source: Path, facts: Facts, whole: pyvips.Image) -> None:
-    """Let the decoder take in every coded byte, for as little work on the pixels as it can do with."""
-    if facts.format == "jpeg" and min(whole.width, whole.height) >= _SMALLEST_JPEG_SCALE:
-        # An eighth of each side: libjpeg decodes all coefficients, and transforms those of frequency 0.
-        _load(source, facts, fail_on="truncated", shrink=_SMALLEST_JPEG_SCALE).avg()
-    elif facts.format in _BY_ROWS:
+def _read_to_its_end(source: Path, facts: Facts, whole: pyvips.Image, times: int) -> pyvips.Image | None:
+    """Let the decoder take in every coded byte, for as little work on the pixels as it can do with; gives
+    the picture if it was made `times` smaller by that."""
+    tiny = min(whole.width, whole.height) < MOST_REDUCED
+    if facts.format in _REDUCED_BY and not tiny and not is_animated(facts):
+        # At an eighth of each side libjpeg decodes all coefficients, and transforms those of frequency 0.
+        reduced = _load(source, facts, fail_on="truncated", **_REDUCED_BY[facts.format](times))
+        return reduced.copy_memory()
+    if facts.format in _BY_ROWS:
         # The last pixel of a picture that comes from top to bottom.
         whole.crop(0, whole.height - 1, 1, 1).avg()
     else:
         whole.avg()
+    return None
+
+
+def _small_base(reduced: pyvips.Image, plan: Plan) -> Picture | None:
+    """None where its colours cannot be converted: that is no reason to refuse the original."""
+    try:
+        upright = vips_paint.turned(vips_paint.to_srgb(reduced), plan.turn)
+        body = upright.jpegsave_buffer(Q=SMALL_QUALITY, subsample_mode="on", keep="none")
+    except pyvips.Error:
+        return None
+    return Picture(CONTENT_TYPES["jpeg"], bytes(body))
 
 
 def render(

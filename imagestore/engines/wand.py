@@ -8,15 +8,14 @@ ImageMagick only ever gets bytes together with the name of their format: its fil
 import contextlib
 import struct
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from wand.exceptions import ResourceLimitError, WandException
 from wand.image import Image
 from wand.resource import limits
 
-from imagestore.engines import Batch, Mark, Wish, wand_paint
+from imagestore.engines import Batch, Inspection, Mark, Wish, wand_paint
 from imagestore.engines.exif import read_exif
 from imagestore.engines.geometry import Plan, make_plan
 from imagestore.engines.output import Output, is_animated
@@ -55,8 +54,9 @@ _AVIF_FASTEST = 9
 _COLOURSPACES = {"gray": "grey", "lineargray": "grey", "cmyk": "cmyk", "lab": "lab", "cielab": "lab"}
 
 
-def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
-    """Decode every pixel once and tell what else is known; see `Engine.inspect`."""
+def inspect(source: Path, facts: Facts, *, with_base: bool = False) -> Inspection:
+    """Decode every pixel once and tell what else is known; see `Engine.inspect`. A base would be extra
+    work here, so there is none."""
     if not is_whole(source, facts.format):
         raise ImageInvalid("the picture is cut short")
     data = source.read_bytes()
@@ -73,12 +73,14 @@ def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
             if canvas != make_plan(facts, Rendition()).stored or frames != facts.frames:
                 raise ImageInvalid("the header and the picture data disagree on the picture's size")
             exif = image.profiles.get("exif")
-            return {
-                "colorspace": _COLOURSPACES.get(wand_paint.colourspace(image), "srgb"),
-                "bits": image.depth,
-                "has_profile": "icc" in list(image.profiles),
-                "exif": read_exif(bytes(exif)) if exif else {},
-            }
+            return Inspection(
+                {
+                    "colorspace": _COLOURSPACES.get(wand_paint.colourspace(image), "srgb"),
+                    "bits": image.depth,
+                    "has_profile": "icc" in list(image.profiles),
+                    "exif": read_exif(bytes(exif)) if exif else {},
+                }
+            )
 
 
 def render(

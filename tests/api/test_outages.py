@@ -117,7 +117,8 @@ def hang_of(server: Server) -> tuple[Callable[[], None], Callable[[], object]]:
     return server.pause, server.resume
 
 
-NEW_WIDTHS = itertools.count(100)
+NEW_WIDTHS = itertools.count(600)
+"""More than the small base picture that the upload left is good for."""
 """Nobody has asked for these yet: the scenes share their bytes, and so their cached pictures."""
 
 Outage = Callable[[Server], tuple[Callable[[], None], Callable[[], object]]]
@@ -294,6 +295,8 @@ def test_without_the_folder_cached_pictures_work_and_the_rest_is_503(own_stack: 
 
     originals.rename(away)
     assert own_stack.http.get(scene.thumbnail).status_code == 200
+    # One that was never asked for is made from the base that the upload left.
+    assert own_stack.http.get(f"/image/read?id={scene.image_id}&width=91").status_code == 200
     for answer in at_once([*gets(own_stack, scene.original, fresh), *uploads(own_stack)]):
         assert unavailable(answer, "storage-unavailable")
     ready = own_stack.http.get("/health/ready")

@@ -88,7 +88,12 @@ def test_engines_give_a_picture_or_an_error_of_ours(renderer: Renderer, tmp_path
         well(number, data, functools.partial(show, number), tmp_path)
 
 
-def test_the_quick_look_refuses_what_a_decode_of_all_pixels_refuses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [None, 2, 4, 8])
+def test_the_quick_look_refuses_what_a_decode_of_all_pixels_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int | None
+) -> None:
+    """Also when it keeps a picture that many `times` smaller."""
+    monkeypatch.setattr(vips, "small_base_times", lambda facts: times)
     path, refused = tmp_path / "picture", 0
 
     for number, data in damaged(200 * FUZZ, "quick"):
@@ -98,7 +103,8 @@ def test_the_quick_look_refuses_what_a_decode_of_all_pixels_refuses(tmp_path: Pa
         except ImagestoreError:
             continue
         for_all = breaks(pyvips.Error, decode_all, path, facts)
-        assert breaks(ImageInvalid, vips.inspect, path, facts) == for_all, f"round {number}"
+        look = functools.partial(vips.inspect, with_base=True)
+        assert breaks(ImageInvalid, look, path, facts) == for_all, f"round {number}"
         refused += for_all
 
     # Of most kinds of damage a decoder notices nothing: so that the comparison means something.

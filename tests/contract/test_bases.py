@@ -1,22 +1,20 @@
-"""Base pictures: further sizes of a large original are made from a smaller copy in the cache."""
+"""Large base pictures: further sizes of a large original are made from a smaller copy in the cache."""
 
 import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import redis
 from PIL import Image
-from prometheus_client import REGISTRY
-from skimage.metrics import structural_similarity
 
-from imagestore.bases import base_facts, serves
-from imagestore.records import Facts, ImageRecord
+from imagestore.bases import large_base, settled
+from imagestore.records import Facts
 from imagestore.rendition import Rendition
 from imagestore.service import ImageStore
 from imagestore.settings import Encoding, Settings
 from tests import pictures
+from tests.contract.basing import decodes, likeness, put, read
 from tests.servers import Server, redis_server
 
 LARGE = Facts("jpeg", 3000, 2000)
@@ -40,6 +38,7 @@ def store(
         "REDIS_URL": url,
         "IMAGE_ENGINE": request.param,
         "BASE_MIN_PIXELS": "6000000",
+        "SMALL_BASES_MAX": "0",
     }
     opened = ImageStore.open(Settings.from_env(env))
     opened.prepare()
@@ -52,33 +51,6 @@ def raw(server: Server) -> Iterator[redis.Redis]:
     with redis.Redis(port=server.port) as client:
         client.flushall()
         yield client
-
-
-def put(store: ImageStore, body: bytes, folder: Path) -> ImageRecord:
-    path = folder / "upload"
-    path.write_bytes(body)
-    with path.open("rb") as stream, store.spool.receive(stream, max_bytes=10**8) as spooled:
-        return store.writes.upload(spooled, "d", None, None).record
-
-
-def read(store: ImageStore, record: ImageRecord, query: str) -> bytes:
-    wanted = store.reads.wanted(record, Rendition.parse(query))
-    return store.reads.picture(wanted).picture.body
-
-
-def decodes(what: str) -> float:
-    """Of originals of this format, or of bases."""
-    samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
-    return sum(
-        sample.value
-        for sample in samples
-        if sample.name == "imagestore_decodes_total" and sample.labels["format"] == what
-    )
-
-
-def likeness(one: bytes, other: bytes) -> float:
-    a, b = (np.asarray(Image.open(io.BytesIO(body)).convert("L")) for body in (one, other))
-    return float(structural_similarity(a, b))
 
 
 def test_third_size_is_made_from_the_base_and_no_decode_more_than_pictures(
@@ -196,18 +168,36 @@ def test_original_that_gives_no_base_is_not_asked_again(
     ],
 )
 def test_base_is_used_only_where_the_result_is_right(facts: Facts, query: str, expected: bool) -> None:
-    assert serves(facts, Rendition.parse(query), Encoding(), min_pixels=6_000_000) is expected
+    base = large_base(facts, min_pixels=6_000_000)
+    rendition = settled(facts, Rendition.parse(query), Encoding())
+
+    assert bool(base and rendition and base.serves(rendition)) is expected
 
 
 def test_setting_of_0_makes_none() -> None:
-    assert not serves(LARGE, Rendition(width=300), Encoding(), min_pixels=0)
+    assert large_base(LARGE, min_pixels=0) is None
+
+
+def test_picture_from_the_base_has_the_format_of_the_original(
+    store: ImageStore, raw: redis.Redis, tmp_path: Path
+) -> None:
+    record = put(store, pictures.encode(pictures.texture(3000, 2000), "webp").data, tmp_path)
+    read(store, record, "width=80")
+    read(store, record, "width=81")
+    before = decodes("base")
+
+    body = read(store, record, "width=82")
+
+    assert decodes("base") - before == 1
+    assert Image.open(io.BytesIO(body)).format == "WEBP"
 
 
 @pytest.mark.parametrize("size", [(3001, 2003), (2003, 3001), (9000, 1000), (1000, 9000), (20_000, 5)])
 def test_base_can_be_loaded_at_an_eighth_to_its_edge(size: tuple[int, int]) -> None:
     facts = Facts("jpeg", *size)
 
-    base = base_facts(facts).file
+    large = large_base(facts, min_pixels=1)
+    base = large and large.facts.file
 
     assert base is not None
     assert [side % 8 for side in base if side >= 8] == [0] * sum(side >= 8 for side in base)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from redis.connection import AbstractConnection
 
 from imagestore.render import Renderer
@@ -54,8 +55,8 @@ def _is_ours() -> bool:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ImageStore]:
     """On SQLite, a folder and a Redis of its own, that has stored a picture already."""
-    with redis_server(tmp_path / "redis") as redis:
-        env = {"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": f"redis://127.0.0.1:{redis.port}/0"}
+    with redis_server(tmp_path / "redis") as server:
+        env = {"DATA_DIR": str(tmp_path / "data"), "REDIS_URL": f"redis://127.0.0.1:{server.port}/0"}
         with contextlib.closing(ImageStore.open(Settings.from_env(env))) as store:
             store.prepare()
             put(store, PICTURES[0], "first")
@@ -101,6 +102,14 @@ def test_new_bytes_cost_a_decode_and_one_transaction(store: ImageStore, costs: C
     assert costs.decodes == 1
     # The file, its folder, and the folders above the two that may have been made for it.
     assert costs.syncs <= 4
+
+
+def test_small_base_picture_costs_no_decode_and_no_round_trip(store: ImageStore, costs: Costs) -> None:
+    put(store, encode(texture(1200, 900), "jpeg").data, "large")
+
+    assert (costs.statements, costs.round_trips, costs.decodes) == (6, 1, 1)
+    with redis.Redis.from_url(store.settings.redis_url) as client:
+        assert len(client.keys("small:*")) == 1
 
 
 def test_stored_bytes_cost_no_decode_and_no_second_copy(store: ImageStore, costs: Costs) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imagestore.engines import Batch, Wish
+from imagestore.engines import Batch, Inspection, Wish
 from imagestore.errors import ImageInvalid, InvalidParameter
 from imagestore.records import Facts, Picture
 from imagestore.rendition import Rendition
@@ -36,8 +36,8 @@ def picture(folder: Path, command: str) -> Path:
     return path
 
 
-def inspect(source: Path, facts: Facts) -> Mapping[str, Any]:
-    return _obey(source)
+def inspect(source: Path, facts: Facts, *, with_base: bool = False) -> Inspection:
+    return Inspection(_obey(source))
 
 
 def render(source: Path, facts: Facts, rendition: Rendition, mark: object, encoding: Encoding) -> Picture:

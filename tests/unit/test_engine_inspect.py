@@ -33,7 +33,7 @@ def whole(request: pytest.FixtureRequest) -> Sample:
 
 
 def test_inspect_accepts_a_whole_picture(engine: ModuleType, whole: Sample, tmp_path: Path) -> None:
-    seen = engine.inspect(whole.put(tmp_path), whole.facts)
+    seen = engine.inspect(whole.put(tmp_path), whole.facts).seen
 
     assert (seen["colorspace"], seen["bits"], seen["has_profile"], seen["exif"]) == ("srgb", 8, False, {})
 
@@ -45,7 +45,7 @@ def test_inspect_accepts_the_smallest_pictures(
 ) -> None:
     sample = pictures.encode(pictures.plain(RED, *size), "jpeg", **coding)
 
-    assert engine.inspect(sample.put(tmp_path), sample.facts)["bits"] == 8
+    assert engine.inspect(sample.put(tmp_path), sample.facts).seen["bits"] == 8
 
 
 @pytest.mark.parametrize("part", [0.3, 0.7, 0.98])
@@ -74,7 +74,7 @@ def test_inspect_refuses_another_size_than_the_header_has(engine: ModuleType, tm
 def test_inspect_tells_the_camera_and_never_the_place(engine: ModuleType, tmp_path: Path) -> None:
     sample = pictures.talkative(pictures.texture())
 
-    seen = engine.inspect(sample.put(tmp_path), sample.facts)
+    seen = engine.inspect(sample.put(tmp_path), sample.facts).seen
 
     assert seen["exif"] == {"make": "Leica", "model": "M11"}
     assert seen["has_profile"] is True
@@ -93,7 +93,7 @@ def test_inspect_tells_the_camera_and_never_the_place(engine: ModuleType, tmp_pa
 def test_inspect_tells_colours_and_bits(
     engine: ModuleType, sample: Sample, colorspace: str, bits: int, tmp_path: Path
 ) -> None:
-    seen = engine.inspect(sample.put(tmp_path), sample.facts)
+    seen = engine.inspect(sample.put(tmp_path), sample.facts).seen
 
     assert (seen["colorspace"], seen["bits"]) == (colorspace, bits)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagestore.engines import Wish
+from imagestore.engines import Inspection, Wish
 from imagestore.errors import ImageInvalid
 from imagestore.records import Picture
 from imagestore.render import Renderer
@@ -43,14 +43,14 @@ def a_renderer(folder: Path, engine: str) -> Renderer:
 def shown(renderer: Renderer, sample: Sample, folder: Path) -> Image.Image:
     """A thumbnail of what there is of it; the same alone and together with others."""
     path = sample.put(folder)
-    facts, seen = renderer.inspect(path, truncated_too=True)
+    facts, inspection = renderer.inspect(path, truncated_too=True)
     assert facts.truncated
     assert (facts.format, facts.width, facts.height) == (
         sample.facts.format,
         sample.facts.width,
         sample.facts.height,
     )
-    assert seen == {"truncated": True}
+    assert inspection == Inspection({"truncated": True})
     together = renderer.render_all(path, facts, [Wish(SMALL), Wish(Rendition(width=30))])
     alone = renderer.render(path, facts, SMALL, None)
     assert all(isinstance(each, Picture) for each in together)

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from imagestore.cache import Cache
+from imagestore.engines import Inspection
 from imagestore.errors import DatabaseUnavailable, OriginalMissing
 from imagestore.storage import Storage
 from imagestore.upkeep.collecting import Collected, Collector
@@ -240,8 +241,8 @@ def test_uploads_during_collections_without_any_grace_lose_nothing(home: House, 
 class Inspector:
     """Says of every picture what these are."""
 
-    def inspect(self, path: Path, *, truncated_too: bool) -> tuple[Any, dict[str, Any]]:
-        return FACTS, {}
+    def inspect(self, path: Path, *, truncated_too: bool, with_base: bool) -> tuple[Any, Inspection]:
+        return FACTS, Inspection({})
 
 
 def is_readable(home: House, sha256: str, body: bytes) -> bool:

@@ -13,9 +13,9 @@ from tests.unit.render.decoding import FACTS, Bench, decoders, forkers
 
 
 def test_limits_hold_in_the_decoder(bench: Bench, fresh_forker: None) -> None:
-    _, seen = bench.renderer(limits=Limits(render_memory_bytes=512 * MIB, render_timeout_s=3)).inspect(
-        bench.picture("limits")
-    )
+    renderer = bench.renderer(limits=Limits(render_memory_bytes=512 * MIB, render_timeout_s=3))
+
+    seen = renderer.inspect(bench.picture("limits"))[1].seen
 
     # Its own size counts from the start, the engines and the 64 MiB of addresses that malloc reserves for
     # the watching thread among it (HEAP_MAX_SIZE of glibc's arena.c); it may have grown a little since.
@@ -29,7 +29,7 @@ def test_no_variable_of_ours_reaches_a_decoder(bench: Bench, monkeypatch: pytest
     for name in ("API_KEY", "DATABASE_URL", "REDIS_URL", "STORAGE_URL", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "hush-hush")
 
-    _, seen = bench.renderer().inspect(bench.picture("environment"))
+    seen = bench.renderer().inspect(bench.picture("environment"))[1].seen
 
     assert "hush-hush" not in str(seen)
     assert {"VIPS_CONCURRENCY=1", "MAGICK_THREAD_LIMIT=1", "OMP_NUM_THREADS=1"} <= set(seen["environ"])
@@ -42,9 +42,9 @@ def test_no_variable_of_ours_reaches_a_decoder(bench: Bench, monkeypatch: pytest
 def test_temporary_files_are_in_a_folder_of_its_own_and_go_after_each_task(bench: Bench) -> None:
     renderer = bench.renderer()
 
-    _, first = renderer.inspect(bench.picture("litter"))
+    first = renderer.inspect(bench.picture("litter"))[1].seen
     left = bench.files()
-    _, second = renderer.inspect(bench.picture("litter"))
+    second = renderer.inspect(bench.picture("litter"))[1].seen
 
     assert left == []
     assert Path(first["folder"]).is_relative_to(bench.scratch)
@@ -64,7 +64,7 @@ def test_temporary_files_of_a_killed_decoder_go_too(bench: Bench) -> None:
 
 def test_left_overs_of_dead_processes_go_at_the_start_and_of_living_ones_stay(bench: Bench) -> None:
     living = bench.renderer()
-    folder = Path(living.inspect(bench.picture("litter"))[1]["folder"])
+    folder = Path(living.inspect(bench.picture("litter"))[1].seen["folder"])
     dead = bench.scratch / "tmpdead" / "3"
     dead.mkdir(parents=True)
     (dead / "magick-1").write_bytes(b"x")
@@ -79,7 +79,7 @@ def test_left_overs_of_dead_processes_go_at_the_start_and_of_living_ones_stay(be
 def test_a_decoder_is_renewed_after_its_number_of_tasks(bench: Bench) -> None:
     renderer = bench.renderer(max_tasks=3)
 
-    pids = [renderer.inspect(bench.picture("nothing"))[1]["pid"] for _ in range(7)]
+    pids = [renderer.inspect(bench.picture("nothing"))[1].seen["pid"] for _ in range(7)]
 
     assert pids[0] == pids[1] == pids[2] != pids[3] == pids[4] == pids[5] != pids[6]
     wait_until(lambda: decoders() == {pids[6]}, what="the end of the used ones")
@@ -89,7 +89,7 @@ def test_never_more_at_once_than_processes_over_all_that_share_the_slots(bench: 
     renderers = [bench.renderer(processes=1) for _ in range(2)]
     source = bench.picture("span 0.02")
     with ThreadPoolExecutor(6) as pool:
-        spans = list(pool.map(lambda number: renderers[number % 2].inspect(source)[1], range(12)))
+        spans = list(pool.map(lambda number: renderers[number % 2].inspect(source)[1].seen, range(12)))
 
     spans.sort(key=lambda span: span["begin"])
     assert all(earlier["end"] <= later["begin"] for earlier, later in pairwise(spans))

@@ -75,7 +75,7 @@ def test_a_decoder_that_takes_too_long_is_killed(bench: Bench, command: str) -> 
 
 def test_a_decoder_that_stops_in_the_middle_of_its_answer_is_killed(bench: Bench) -> None:
     renderer = bench.renderer()
-    before = renderer.inspect(bench.picture("nothing"))[1]["pid"]
+    before = renderer.inspect(bench.picture("nothing"))[1].seen["pid"]
     started = time.monotonic()
 
     with pytest.raises(errors.ProcessingTimeout):
@@ -103,11 +103,11 @@ def test_others_are_served_while_one_decoder_hangs(bench: Bench) -> None:
 def test_an_idle_decoder_that_was_killed_is_replaced_without_a_word(bench: Bench) -> None:
     renderer = bench.renderer()
     for _ in range(5):
-        pid = renderer.inspect(bench.picture("nothing"))[1]["pid"]
+        pid = renderer.inspect(bench.picture("nothing"))[1].seen["pid"]
 
         os.kill(pid, signal.SIGKILL)
 
-        assert renderer.inspect(bench.picture("nothing"))[1]["pid"] != pid
+        assert renderer.inspect(bench.picture("nothing"))[1].seen["pid"] != pid
 
 
 def test_a_picture_whose_decoder_was_killed_by_somebody_is_tried_once_more(bench: Bench) -> None:
@@ -142,7 +142,7 @@ def test_decoders_that_are_killed_at_their_start_cost_no_wait(bench: Bench) -> N
 
 def test_a_forker_that_was_killed_takes_its_decoders_along_and_is_replaced(bench: Bench) -> None:
     renderer = bench.renderer()
-    pid = renderer.inspect(bench.picture("nothing"))[1]["pid"]
+    pid = renderer.inspect(bench.picture("nothing"))[1].seen["pid"]
     (forker,) = forkers()
 
     os.kill(forker, signal.SIGKILL)

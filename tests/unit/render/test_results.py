@@ -25,11 +25,11 @@ def counted(name: str) -> float:
 
 
 def test_inspect_gives_the_facts_of_the_bytes_and_the_engines_extras(bench: Bench) -> None:
-    facts, seen = bench.renderer().inspect(bench.picture("nothing"))
+    facts, inspection = bench.renderer().inspect(bench.picture("nothing"))
 
     assert facts == FACTS
-    assert set(seen) == {"pid"}
-    assert seen["pid"] in decoders()
+    assert set(inspection.seen) == {"pid"}
+    assert inspection.seen["pid"] in decoders()
 
 
 def test_render_gives_every_byte_of_the_picture(bench: Bench) -> None:
@@ -87,8 +87,8 @@ def test_the_first_engine_that_reads_the_format_gets_it(bench: Bench) -> None:
     gif = encode(texture(8, 8), "gif").put(bench.folder)
     jpeg = encode(texture(8, 8), "jpeg").put(bench.folder)
 
-    assert "pid" in renderer.inspect(bench.picture("nothing"))[1]
-    assert renderer.inspect(gif)[1] == {"by": "other"}
+    assert "pid" in renderer.inspect(bench.picture("nothing"))[1].seen
+    assert renderer.inspect(gif)[1].seen == {"by": "other"}
     with pytest.raises(errors.UnsupportedMediaType, match="'jpeg'"):
         renderer.inspect(jpeg)
 

@@ -160,9 +160,9 @@ def test_the_real_engines_pass_the_check_and_render(bench: Bench, engine: str) -
     source = sample.put(bench.folder)
 
     renderer.check()
-    facts, seen = renderer.inspect(source)
+    facts, inspection = renderer.inspect(source)
     made = renderer.render(source, facts, Rendition(width=40), None)
 
     assert facts == sample.facts
-    assert "colorspace" in seen
+    assert "colorspace" in inspection.seen
     assert (made.content_type, made.body[:3]) == ("image/jpeg", b"\xff\xd8\xff")
