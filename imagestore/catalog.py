@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from imagestore import cachedebts
 from imagestore.bookkeeping import NoAccount, charge, enter, foresee, open_account, room
+from imagestore.cachedebts import Debt
 from imagestore.database import Connection, Database
 from imagestore.errors import KeyConflict
 from imagestore.imagerows import (
@@ -22,7 +24,6 @@ from imagestore.imagerows import (
     described,
     found,
     locked,
-    note_debt,
     of_domain,
     record_of,
     select_images,
@@ -31,19 +32,11 @@ from imagestore.imagerows import (
 from imagestore.imagesearch import SEARCHED_ROWS, ImagePage, ImageSearch
 from imagestore.ledger import UNLIMITED, Action, Quota
 from imagestore.migrations import MIGRATIONS, bring_up_to_date, still_to_apply
-from imagestore.models import CacheDebt, ImageInfo, create_tables, moment
+from imagestore.models import ImageInfo, create_tables, moment
 from imagestore.records import Content, Facts, ImageRecord
 from imagestore.statements import Selection, write_all
 
 SCHEMA = Path(__file__).resolve().parent.parent / "db" / "schema.sql"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Debt:
-    """An image whose cached record must be published again; `rev` is the change that is owed."""
-
-    image_id: int
-    rev: int
 
 
 class Catalog:
@@ -231,7 +224,7 @@ class Catalog:
             record = locked(database, image_id, expected_rev)
             ImageInfo.delete().where(ImageInfo.id == image_id).execute(database)
             if owe:
-                note_debt(database, image_id, record.rev + 1)
+                cachedebts.note(database, image_id, record.rev + 1)
             self._book(database, "delete", record, None)
             return record
 
@@ -263,13 +256,11 @@ class Catalog:
 
     def debts(self, limit: int) -> list[Debt]:
         """Up to `limit` images whose cached record must be published again."""
-        query = CacheDebt.select(CacheDebt.image_id, CacheDebt.rev).order_by(CacheDebt.image_id)
-        return [Debt(*row) for row in self._all(query.limit(limit).tuples())]
+        return self._database.read(lambda database: cachedebts.owed(database, limit))
 
     def settle(self, debt: Debt) -> None:
         """The record was read after `debt` was, and published. A newer change stays owed."""
-        paid = (CacheDebt.image_id == debt.image_id) & (CacheDebt.rev == debt.rev)
-        self._database.write(CacheDebt.delete().where(paid).execute)
+        self._database.write(lambda database: cachedebts.settle(database, debt))
 
     def _change(
         self, image_id: int, changes: Mapping[str, Any], expected_rev: int | None, owe: bool
@@ -282,7 +273,7 @@ class Catalog:
                 values[ImageInfo.content_time] = new.update_time
             ImageInfo.update(values).where(ImageInfo.id == image_id).execute(database)
             if owe:
-                note_debt(database, image_id, new.rev)
+                cachedebts.note(database, image_id, new.rev)
             self._book(database, "edit" if new.sha256 == old.sha256 else "replace", old, new)
             return new
 
@@ -308,7 +299,4 @@ class Catalog:
 
     def _rows(self, where: Any, *, order: Iterable[Any], limit: int) -> list[ImageRecord]:
         query = select_images().where(where).order_by(*order).limit(limit)
-        return [record_of(row) for row in self._all(query)]
-
-    def _all(self, query: Any) -> list[Any]:
-        return self._database.read(lambda database: list(query.execute(database)))
+        return self._database.read(lambda database: [record_of(row) for row in query.execute(database)])

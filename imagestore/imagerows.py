@@ -9,7 +9,7 @@ from peewee import fn
 from imagestore.database import Connection, at
 from imagestore.errors import ImageNotFound, PreconditionFailed
 from imagestore.imagesearch import ImagePage, ImageSearch, MetadataWish
-from imagestore.models import CacheDebt, ImageInfo, moment
+from imagestore.models import ImageInfo
 from imagestore.records import Content, Facts, ImageRecord
 from imagestore.statements import Selection, Statement, given, given_columns
 
@@ -84,12 +84,6 @@ def locked(database: Connection, image_id: int, expected_rev: int | None) -> Ima
     if expected_rev not in (None, record.rev):
         raise PreconditionFailed(f"image {image_id} is at revision {record.rev}, expected {expected_rev}")
     return record
-
-
-def note_debt(database: Connection, image_id: int, rev: int) -> None:
-    """The cache must hear of that change later."""
-    debt = CacheDebt.insert(image_id=image_id, rev=rev, create_time=moment())
-    debt.on_conflict("REPLACE").execute(database)
 
 
 def end_of_prefix(prefix: str) -> bytes:

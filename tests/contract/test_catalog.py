@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from imagestore.catalog import Catalog, Debt
+from imagestore.cachedebts import Debt
+from imagestore.catalog import Catalog
 from imagestore.errors import ImageNotFound, KeyConflict, PreconditionFailed
 from imagestore.records import Content, Facts, ImageRecord
 from tests.servers import wait_until

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from imagestore.catalog import Catalog, Debt
+from imagestore.cachedebts import Debt
+from imagestore.catalog import Catalog
 from imagestore.debts import DEBTS_AT_ONCE, Debts
 
 

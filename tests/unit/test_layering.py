@@ -51,6 +51,7 @@ USE_CASES = {
 
 INSIDE = {
     "models": {
+        "cachedebts",
         "catalog",
         "keycatalog",
         "auditcatalog",
@@ -68,9 +69,11 @@ INSIDE = {
         "taskpages",
     },
     "bookkeeping": {"catalog", "keycatalog", "auditcatalog", "usagecatalog", "tokencatalog"},
+    "cachedebts": {"catalog"},
     "taskpages": {"taskcatalog"},
     "tasktally": {"taskcatalog", "taskcallbacks", "taskturns", "taskrows", "tabledump"},
     "database": {
+        "cachedebts",
         "catalog",
         "keycatalog",
         "auditcatalog",
