@@ -6,6 +6,7 @@ loaders for anything else (SVG, PDF, camera files) are blocked.
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,9 +16,9 @@ import pyvips
 
 from imagestore.engines import Batch, Inspection, Mark, Wish, vips_paint
 from imagestore.engines.exif import read_exif
-from imagestore.engines.geometry import MOST_REDUCED, Plan, make_plan
+from imagestore.engines.geometry import ENOUGH_OF_MEANS, MOST_REDUCED, Plan, make_plan
 from imagestore.engines.output import Output, is_animated
-from imagestore.engines.shapes import Size, rescale
+from imagestore.engines.shapes import Box, Size, rescale
 from imagestore.engines.smallbase import SMALL_QUALITY, small_base_times
 from imagestore.engines.together import Job, Made, make_all, prepare
 from imagestore.engines.webp import encode_webp
@@ -53,6 +54,9 @@ a millisecond; at 1200 px it is 1 % for 5 ms of 60."""
 
 _MAX_HELD_PIXELS = 25_000_000
 """Of the frame that several pictures are made from: 100 MB with alpha, 200 MB with 16 bits too."""
+
+_FRAMES_BEFORE = 3
+"""Of earlier pictures, that later ones may be made from: the widths of a page are often halves of others."""
 
 _REDUCED_BY: Mapping[str, Callable[[int], Mapping[str, Any]]] = {
     "jpeg": lambda times: {"shrink": times},
@@ -162,20 +166,31 @@ def _load(source: Path, facts: Facts, **options: Any) -> pyvips.Image:
 
 
 def _stills(source: Path, facts: Facts, jobs: Sequence[Job]) -> Iterator[Made]:
-    """The pictures of several jobs, the largest first, from one held frame that grows smaller."""
+    """The pictures of several jobs, the largest first, each from the smallest frame there is that is large
+    enough: one that was resized for a job before it, or the held frame, which grows smaller."""
     smaller, held = _held_frame(source, facts, jobs[0])
-    for _, alike in groupby(jobs, key=lambda job: (job.plan.take, job.plan.resized)):
+    before: deque[tuple[Box, pyvips.Image]] = deque(maxlen=_FRAMES_BEFORE)
+    for (take, size), alike in groupby(jobs, key=lambda job: (job.plan.take, job.plan.resized)):
         first, *others = alike
-        if first.spare >= 2 * smaller:
-            held = vips_paint.shrink(held, first.spare // smaller).copy_memory()
-            smaller *= first.spare // smaller
-        resized = _resized(held, first.plan).copy_memory()
+        there = [frame for box, frame in before if box == take and _is_enough(frame, size)]
+        if there:
+            resized = vips_paint.resize(there[-1], size).copy_memory()
+        else:
+            if first.spare >= 2 * smaller:
+                held = vips_paint.shrink(held, first.spare // smaller).copy_memory()
+                smaller *= first.spare // smaller
+            resized = _resized(held, first.plan).copy_memory()
+        before.append((take, resized))
         for job in (first, *others):
             try:
                 with _broken_is_invalid():
                     yield job, _encode(_painter(job).paint(resized), job.output)
             except ImagestoreError as error:
                 yield job, error
+
+
+def _is_enough(frame: pyvips.Image, size: Size) -> bool:
+    return bool(min(frame.width / size.width, frame.height / size.height) >= ENOUGH_OF_MEANS)
 
 
 def _animations(source: Path, facts: Facts, jobs: Sequence[Job]) -> Iterator[Made]:
