@@ -11,6 +11,7 @@ import httpx
 from bench import wrk
 from bench.options import Options
 from bench.report import Bar, Result
+from bench.rivals import THUMBOR, thumbor
 from bench.statistics import Series, alternate
 from bench.webserver import static_server
 from imagestore.signing import SigningKey, sign
@@ -26,6 +27,7 @@ STATIC_MANY, MANY = f"{MANY_PICTURES} nginx static files", f"{MANY_PICTURES} thu
 STATIC_ORIGINAL = "nginx static original"
 BY_ID, BY_SUM, BY_NAME = "original by id", "original by sum", "original by name"
 STATIC_INFO, INFO = "nginx static JSON", "info"
+RIVAL = f"{THUMBOR}, from its result storage"
 
 BARS = (
     Bar(MEMORY, STATIC, at_least=0.85),
@@ -36,6 +38,7 @@ BARS = (
     Bar(BY_SUM, STATIC_ORIGINAL, at_least=0.6),
     Bar(BY_NAME, STATIC_ORIGINAL, at_least=0.6),
     Bar(INFO, STATIC_INFO, at_least=0.3),
+    Bar(MEMORY, RIVAL, at_least=20),
 )
 P99_BARS = (Bar(MEMORY, STATIC, at_most=1.5), Bar(SIGNED, STATIC, at_most=1.5))
 
@@ -81,6 +84,7 @@ def _addresses(options: Options) -> Iterator[dict[str, list[str]]]:
         (root / "original.jpg").write_bytes(photo)
         memory = _at(stack.enter_context(_front(ours, "memory")))
         redis = _at(stack.enter_context(_front(ours, "redis", PICTURE_MEMORY="0", RECORD_MEMORY_S="0")))
+        rival = stack.enter_context(thumbor(options.folder / "thumbor", root, keeps=True))
         signed = _at(stack.enter_context(_front(ours, "signed", SIGNING="*=enforce")))
         addresses = {
             STATIC: [f"{limit}/thumbnail.jpg"],
@@ -95,6 +99,7 @@ def _addresses(options: Options) -> Iterator[dict[str, list[str]]]:
             BY_NAME: [f"{memory}/{image['domain']}/{quote(image['dkey'])}"],
             STATIC_INFO: [f"{limit}/info.json"],
             INFO: [memory + info],
+            RIVAL: [rival.url("original.jpg", 300, "jpeg")],
         }
         _check(addresses)
         yield addresses
@@ -124,6 +129,7 @@ def _check(addresses: dict[str, list[str]]) -> None:
         STATIC_MANY: (MANY,),
         STATIC_ORIGINAL: (BY_ID, BY_SUM, BY_NAME),
         STATIC_INFO: (INFO,),
+        RIVAL: (RIVAL,),
     }
     for limit, others in kinds.items():
         expected = _bodies(addresses[limit])
