@@ -59,6 +59,9 @@ _ENVIRONMENT = {
 _PATIENCE_S = 5.0
 """How long decoders are tried that end before they took a task (killed while idle, or at their start)."""
 
+_FORGIVEN = 3
+"""So often a picture is tried again whose decoder was killed: its sender would take a refusal for final."""
+
 _OF_MEMORY = frozenset({-signal.SIGKILL, -signal.SIGTRAP, -signal.SIGXCPU})
 """Ends of a decoder that mean too much of something: the kernel when memory runs out, glib's
 g_malloc, the CPU limit. ImageMagick calls exit() for the same reasons (hazards M5, M6)."""
@@ -247,7 +250,7 @@ class Renderer:
 
     def _ask(self, task: str, arguments: Sequence[Any]) -> Reply:
         started = time.monotonic()
-        killed = False
+        killed = 0
         while time.monotonic() < started + _PATIENCE_S:
             decoders = self._open_decoders()
             fit = False
@@ -265,10 +268,10 @@ class Renderer:
                 continue
             except Died as died:
                 # By somebody for reasons of their own, or by the kernel, and then this picture's memory
-                # need not have been the reason: only a picture that it happens to twice is to blame.
+                # need not have been the reason: only a picture that it happens to every time is to blame.
                 early = time.monotonic() < started + _PATIENCE_S
-                if died.code == -signal.SIGKILL and early and not killed and not self._closed:
-                    killed = True
+                if died.code == -signal.SIGKILL and early and killed < _FORGIVEN and not self._closed:
+                    killed += 1
                     continue
                 raise (self._shutting_down() or _blame(died.code)) from died
             finally:

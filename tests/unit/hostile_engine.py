@@ -96,10 +96,11 @@ def _litter_and_hang(_: str) -> None:
     _hang("")
 
 
-def _kill_once(marker: str) -> None:
-    """As if somebody else killed us: the next one who gets this picture finds no marker."""
-    if Path(marker).exists():
-        Path(marker).unlink()
+def _kill_times(marker: str) -> None:
+    """As if somebody else killed us, as often as the marker says."""
+    left = int(Path(marker).read_text())
+    if left:
+        Path(marker).write_text(str(left - 1))
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -158,7 +159,7 @@ _COMMANDS: Mapping[str, Any] = {
     "exit": lambda code: os._exit(int(code)),
     "system-exit": lambda _: sys.exit(1),
     "kill-self": lambda _: os.kill(os.getpid(), signal.SIGKILL),
-    "kill-once": _kill_once,
+    "kill-times": _kill_times,
     "hang": _hang,
     "wait-for": _wait_for,
     "half-an-answer": _half_an_answer,

@@ -110,16 +110,16 @@ def test_an_idle_decoder_that_was_killed_is_replaced_without_a_word(bench: Bench
         assert renderer.inspect(bench.picture("nothing"))[1].seen["pid"] != pid
 
 
-def test_a_picture_whose_decoder_was_killed_by_somebody_is_tried_once_more(bench: Bench) -> None:
+def test_a_picture_whose_decoders_were_killed_by_somebody_is_tried_again(bench: Bench) -> None:
     renderer = bench.renderer()
     marker = bench.folder / "marker"
 
-    marker.touch()
-    facts, _ = renderer.inspect(bench.picture(f"kill-once {marker}"))
-    marker.touch()
-    rendered = renderer.render(bench.picture(f"kill-once {marker}"), FACTS, WISH, None)
+    marker.write_text("3")
+    facts, _ = renderer.inspect(bench.picture(f"kill-times {marker}"))
+    marker.write_text("3")
+    rendered = renderer.render(bench.picture(f"kill-times {marker}"), FACTS, WISH, None)
 
-    assert not marker.exists()
+    assert marker.read_text() == "0"
     assert facts == FACTS
     assert rendered.body == BIG
 

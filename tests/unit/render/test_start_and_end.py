@@ -98,8 +98,8 @@ def test_kill_9_of_the_parent_leaves_no_process(script: Callable[[str, str], Scr
 def test_ctrl_c_is_the_parents_business_alone(script: Callable[[str, str], Script]) -> None:
     body = """
 renderer.inspect(Path(command))
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     signal.pause()
 except KeyboardInterrupt:
     renderer.inspect(Path(command))
