@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.fakeapi import FakeApi, fake_api
-from tests.servers import ROOT, Server, free_port, program
+from tests.servers import ROOT, Server, free_port, program, wait_until
 
 
 @pytest.fixture
@@ -58,16 +58,24 @@ def container(tmp_path: Path, api: FakeApi, dashboard: FakeApi) -> Iterator[Serv
     command = [str(tmp_path / "nginx" / "container" / "start")]
     server = Server(command, port, tmp_path / "log", env=env).start()
     try:
+        # As its health check does: an open port is not yet an nginx that serves.
+        wait_until(lambda: _is_live(port), what="an answer of nginx")
         yield server
     finally:
         server.stop()
+
+
+def _is_live(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/nginx").text == "live\n"
+    except httpx.TransportError:
+        return False
 
 
 def test_it_finds_api_dashboard_and_name_server(
     container: Server, api: FakeApi, dashboard: FakeApi, tmp_path: Path
 ) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{container.port}", timeout=20) as http:
-        assert http.get("/health/nginx").text == "live\n"
         assert http.get("/images/7").content == b"from the API"
         assert http.get("/rq/").content == b"from the API"
 
