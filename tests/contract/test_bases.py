@@ -15,16 +15,10 @@ from imagestore.service import ImageStore
 from imagestore.settings import Encoding, Settings
 from tests import pictures
 from tests.contract.basing import decodes, likeness, put, read
-from tests.servers import Server, redis_server
+from tests.servers import Server
 
 LARGE = Facts("jpeg", 3000, 2000)
 PHOTO = pictures.encode(pictures.texture(3000, 2000), "jpeg")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=["auto", "wand"])
@@ -44,13 +38,6 @@ def store(
     opened.prepare()
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def raw(server: Server) -> Iterator[redis.Redis]:
-    with redis.Redis(port=server.port) as client:
-        client.flushall()
-        yield client
 
 
 def test_third_size_is_made_from_the_base_and_no_decode_more_than_pictures(

@@ -126,6 +126,8 @@ def test_every_2xx_counts_as_received(receiver: Origin, status: int) -> None:
 
     sender(receiver).deliver(receiver.url("/hook"), "evt_7", BODY, SECRET)
 
+    assert [request.target for request in receiver.requests] == ["/hook"]
+
 
 @pytest.mark.parametrize(
     ("status", "passing"),

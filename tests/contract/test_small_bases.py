@@ -19,7 +19,7 @@ from tests import pictures
 from tests.attack.mutations import PHOTOS
 from tests.contract.basing import decodes, likeness, put, read, upload
 from tests.pictures import BLUE, RED, Sample, near
-from tests.servers import Server, free_port, redis_server
+from tests.servers import Server, free_port
 from tests.unit.test_engine_colours import swapped_profile
 
 PHOTO = pictures.encode(pictures.texture(1600, 1200), "jpeg")
@@ -32,19 +32,6 @@ QUERIES = [
     "width=200&height=200&fit=pad&background=ff0000",
     "width=300&format=webp",
 ]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def raw(server: Server) -> Iterator[redis.Redis]:
-    with redis.Redis(port=server.port) as client:
-        client.flushall()
-        yield client
 
 
 @contextlib.contextmanager

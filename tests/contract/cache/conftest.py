@@ -1,4 +1,4 @@
-"""A Redis, and a cache in it."""
+"""A cache in the Redis of the module."""
 
 from collections.abc import Iterator
 
@@ -7,21 +7,7 @@ import redis
 
 from imagestore.cache import Cache
 from tests.contract.cache.samples import make_cache
-from tests.servers import Server, redis_server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def raw(server: Server) -> Iterator[redis.Redis]:
-    """An empty Redis, as its keys lie there."""
-    with redis.Redis(port=server.port) as client:
-        client.flushall()
-        yield client
+from tests.servers import Server
 
 
 @pytest.fixture
