@@ -50,6 +50,7 @@ _ENVIRONMENT = {
     "VIPS_CONCURRENCY": "1",
     "MAGICK_THREAD_LIMIT": "1",
     "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
     # Each arena of glibc reserves 64 MiB of the address space that RLIMIT_AS counts.
     "MALLOC_ARENA_MAX": "2",
     "MAGICK_CONFIGURE_PATH": str(Path(imagestore.engines.__file__).parent / "policy"),

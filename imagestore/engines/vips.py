@@ -14,7 +14,7 @@ from typing import Any
 
 import pyvips
 
-from imagestore.engines import Batch, Inspection, Mark, Wish, vips_paint
+from imagestore.engines import Batch, Inspection, Mark, Wish, jpeg, vips_paint
 from imagestore.engines.exif import read_exif
 from imagestore.engines.geometry import ENOUGH_OF_MEANS, MOST_REDUCED, Plan, make_plan
 from imagestore.engines.output import Output, is_animated
@@ -100,6 +100,8 @@ def _read_to_its_end(source: Path, facts: Facts, whole: pyvips.Image, times: int
     if facts.format in _REDUCED_BY and not tiny and not is_animated(facts):
         # At an eighth of each side libjpeg decodes all coefficients, and transforms those of frequency 0.
         reduced = _load(source, facts, fail_on="truncated", **_REDUCED_BY[facts.format](times))
+        if facts.format == "jpeg":
+            reduced = jpeg.decoded(reduced, source, times=times, strictly=True)
         return reduced.copy_memory()
     if facts.format in _BY_ROWS:
         # The last pixel of a picture that comes from top to bottom.
@@ -234,7 +236,8 @@ def _load_reduced(source: Path, facts: Facts, times: int) -> pyvips.Image:
     options: dict[str, Any] = {"fail_on": "none"}
     if times > 1 and facts.format in _REDUCED_BY:
         options |= _REDUCED_BY[facts.format](times)
-    return _load(source, facts, **options)
+    frame = _load(source, facts, **options)
+    return jpeg.decoded(frame, source, times=times) if facts.format == "jpeg" else frame
 
 
 def _resized(frame: pyvips.Image, plan: Plan) -> pyvips.Image:

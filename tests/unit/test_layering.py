@@ -176,6 +176,7 @@ OWNERS = {
     "pyvips": {"imagestore.engines"},
     "wand": {"imagestore.engines"},
     "PIL": {"imagestore.engines.webp"},
+    "simplejpeg": {"imagestore.engines.jpeg"},
     "urllib3": {"imagestore.outbound", "imagestore.client.transport"},
     "idna": {"imagestore.weburl"},
     "prometheus_client": {"imagestore.metrics", "imagestore.exposition"},
