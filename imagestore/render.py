@@ -226,6 +226,8 @@ class Renderer:
             reply, outcome = Reply(), "internal-error"
             try:
                 reply = self._ask(task, arguments)
+                if reply.starved:
+                    self._slots.narrow()
                 if reply.error:
                     raise reply.error
                 if reply.bug:

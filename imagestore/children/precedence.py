@@ -2,7 +2,9 @@
 
 nginx needs a hundredth of a picture's time to send it, so decoders step back. Niceness says so, but where the
 kernel shares out processors by session first (sched(7), autogroup: most distributions), it counts among the
-processes of one session alone, and nginx is in another one. There a session has a niceness itself.
+processes of one session alone, and nginx is in another one. There a session has a niceness itself. It can
+be put back to 0 at any time, so that a decoder may also be of the class SCHED_IDLE, which nobody can leave:
+others then wake on its processor as if nobody was there, instead of in line behind each other.
 """
 
 import contextlib
@@ -13,7 +15,13 @@ from pathlib import Path
 NICENESS = 7
 """nice(2): a fifth of the weight of others that want the same processor, as each step is 1.25 (sched(7))."""
 
-INSIST_AFTER_S, INSIST_EVERY_S = 3.0, 0.5
+SESSION_NICENESS = 11
+"""The same of a session on one processor: a twelfth."""
+
+STARVED_S = 0.02
+"""A task that waited longer than this for a processor, and longer than it had one, was starved."""
+
+INSIST_AFTER_S, INSIST_EVERY_S = 2.0, 0.5
 """A task that has taken so long insists, and again so often: a load that never ends must not keep it from
 ending in its time."""
 
@@ -27,6 +35,48 @@ def step_back() -> None:
     """For the calling process, which becomes a session of its own: the other half is done by `Session`."""
     os.nice(NICENESS)
     os.setsid()
+    if shared_by_session():
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def shared_by_session(root: Path = Path("/")) -> bool:
+    """Whether autogroup is in effect for us: it is switched on, and we are in no control group with a share
+    of its own (a container, or a service with `CPUWeight`), of either version."""
+    try:
+        if (root / "proc/sys/kernel/sched_autogroup_enabled").read_text().strip() != "1":
+            return False
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if "cpu" in controllers.split(",") and group != "/":
+                return False
+            if not controllers and (root / "sys/fs/cgroup" / group.lstrip("/") / "cpu.weight").exists():
+                return False
+    except OSError:
+        return False
+    return True
+
+
+class Turns:
+    """How the calling process comes by a processor from now on, as its main thread sees it."""
+
+    def __init__(self) -> None:
+        self._began = _ran_and_waited_s()
+
+    @property
+    def starved(self) -> bool:
+        """Whether it waited for most of the time that it could have run, since others were in its way.
+        Waiting for a disk does not count; without the kernel's figures nothing does."""
+        ran_s, waited_s = (now - then for now, then in zip(_ran_and_waited_s(), self._began, strict=True))
+        return waited_s > max(ran_s, STARVED_S)
+
+
+def _ran_and_waited_s() -> tuple[float, float]:
+    """Documentation/scheduler/sched-stats.rst of Linux, `/proc/<pid>/schedstat`."""
+    try:
+        ran, waited, _ = Path("/proc/self/schedstat").read_text().split()
+    except (OSError, ValueError):
+        return 0.0, 0.0
+    return int(ran) / 1e9, int(waited) / 1e9
 
 
 class Session:
@@ -54,6 +104,6 @@ class Session:
 
 
 def session_niceness() -> int:
-    """What gives a session that keeps one processor busy the weight that a process of NICENESS has beside
-    those of a session that keeps all busy, and so has a part of its weight on each."""
-    return min(_MOST, NICENESS + round(math.log(os.cpu_count() or 1, 1.25)))
+    """What gives a session that keeps one processor busy the weight of SESSION_NICENESS beside one that keeps
+    all busy, and so has a part of its weight on each."""
+    return min(_MOST, SESSION_NICENESS + round(math.log(os.cpu_count() or 1, 1.25)))

@@ -23,6 +23,9 @@ from imagestore.patience import waited_s
 _RECHECK_S = 0.05
 """A slot whose holder was killed comes free without a word; waiters look again after so long."""
 
+_NARROW_S = 2.0
+"""How long half of the slots stay unused after the last word that their holders starve."""
+
 
 class Slots:
     """`count` slots in `folder`, which must be on a local file system, for every process that names it.
@@ -37,12 +40,18 @@ class Slots:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._files = [folder / str(number) for number in range(count)]
+        self._narrow = folder / "narrow"
         self._queue = queue
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._line: deque[threading.Event] = deque()
         self._bell = _open_bell(folder / "bell")
         self._close = weakref.finalize(self, os.close, self._bell)
+
+    def narrow(self) -> None:
+        """Who has a slot gets little of a processor: half as many share it for a while. That is as much work
+        done, and it stands in the way of others on half as many processors."""
+        self._narrow.touch(mode=0o600)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -97,7 +106,7 @@ class Slots:
         raise Overloaded(f"no processor came free within {max(0, round(seconds, 1)):g} s, try again soon")
 
     def _try(self) -> int | None:
-        for file in self._files:
+        for file in self._files[: self._count()]:
             slot = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,6 +117,14 @@ class Slots:
             else:
                 return slot
         return None
+
+    def _count(self) -> int:
+        """The clock may have been set."""
+        try:
+            is_narrow = abs(time.time() - self._narrow.stat().st_mtime) < _NARROW_S
+        except FileNotFoundError:
+            is_narrow = False
+        return max(1, len(self._files) // 2) if is_narrow else len(self._files)
 
     def _ring(self) -> None:
         # A full pipe rings loudly enough.

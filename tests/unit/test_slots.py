@@ -1,7 +1,9 @@
 """Slots: how many renders run at once on one machine."""
 
+import contextlib
 import contextvars
 import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -188,3 +190,28 @@ def test_a_fork_that_lives_on_does_not_keep_the_slot(tmp_path: Path) -> None:
 
     with slots.turn(), open(copy, "rb"):
         pass
+
+
+@pytest.mark.parametrize(("count", "narrow"), [(1, 1), (2, 1), (5, 2)])
+def test_starved_holders_are_half_as_many_for_a_while(
+    count: int, narrow: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imagestore.children.slots._NARROW_S", 60)
+    slots = Slots(tmp_path, count, queue=0, timeout_s=20)
+
+    slots.narrow()
+    for_now = turns_at_once(slots)
+    os.utime(tmp_path / "narrow", (time.time() - 61, time.time() - 61))
+
+    assert (for_now, turns_at_once(slots)) == (narrow, count)
+
+
+def turns_at_once(slots: Slots) -> int:
+    """How many there are before one is refused."""
+    with contextlib.ExitStack() as turns:
+        for number in range(100):
+            try:
+                turns.enter_context(slots.turn())
+            except Overloaded:
+                return number
+    raise AssertionError("there is no end of turns")
