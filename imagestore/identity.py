@@ -14,7 +14,7 @@ from imagestore.records import ImageRecord
 from imagestore.rendition import COMPASS, Rendition
 from imagestore.settings import Encoding
 
-RENDER_VERSION = 5
+RENDER_VERSION = 6
 """Grows when the engines change what they make of the same input."""
 
 ORIGINAL_FIELD = "original"

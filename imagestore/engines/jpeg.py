@@ -41,8 +41,8 @@ def decoded(opened: pyvips.Image, source: Path, *, times: int, strictly: bool = 
     except ValueError:
         return opened
     height, width, bands = pixels.shape
-    frame = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar")
-    frame = frame.copy(interpretation=opened.interpretation)
+    # `copy_memory` of what is in memory gives the same, without pyvips' hold on the pixels; not so of a copy.
+    frame = pyvips.Image.new_from_memory(pixels, width, height, bands, "uchar").copy()
     if (width, height) != (opened.width, opened.height):
         # Of a side that is no multiple of `times` the last pixel is partly made up; libvips leaves it out.
         frame = frame.crop(0, 0, opened.width, opened.height)

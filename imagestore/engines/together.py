@@ -3,8 +3,8 @@
 The original is decoded once, made smaller by a whole number (the mean of blocks of pixels) as far as
 the most demanding picture allows, and held; then the pictures are made from it, the largest first,
 and before each the held frame is made smaller by a whole number again, or an earlier picture is taken in
-its place. So each is resized from enough pixels (`geometry.ENOUGH`, `ENOUGH_OF_MEANS`), as when it is
-made alone.
+its place. So each is resized from enough pixels (`geometry.ENOUGH`, `ENOUGH_OF_MEANS`,
+`ENOUGH_OF_RESIZED`), as when it is made alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

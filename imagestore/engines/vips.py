@@ -16,7 +16,7 @@ import pyvips
 
 from imagestore.engines import Batch, Inspection, Mark, Wish, jpeg, vips_paint
 from imagestore.engines.exif import read_exif
-from imagestore.engines.geometry import ENOUGH_OF_MEANS, MOST_REDUCED, Plan, make_plan
+from imagestore.engines.geometry import ENOUGH_OF_RESIZED, MOST_REDUCED, Plan, make_plan
 from imagestore.engines.output import Output, is_animated
 from imagestore.engines.shapes import Box, Size, rescale
 from imagestore.engines.smallbase import SMALL_QUALITY, small_base_times
@@ -192,7 +192,7 @@ def _stills(source: Path, facts: Facts, jobs: Sequence[Job]) -> Iterator[Made]:
 
 
 def _is_enough(frame: pyvips.Image, size: Size) -> bool:
-    return bool(min(frame.width / size.width, frame.height / size.height) >= ENOUGH_OF_MEANS)
+    return bool(min(frame.width / size.width, frame.height / size.height) >= ENOUGH_OF_RESIZED)
 
 
 def _animations(source: Path, facts: Facts, jobs: Sequence[Job]) -> Iterator[Made]:

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from imagestore.engines import jpeg
 from tests import pictures
+from tests.pictures import RED
 
 GREY = "L"
 
@@ -50,6 +51,16 @@ def test_the_profile_travels_with_the_pixels(tmp_path: Path) -> None:
     by_vips, path = opened(tmp_path, pictures.texture(), icc_profile=profile)
 
     assert jpeg.decoded(by_vips, path, times=1).get("icc-profile-data") == profile
+
+
+def test_pixels_outlive_whoever_decoded_them(tmp_path: Path) -> None:
+    by_vips, path = opened(tmp_path, pictures.plain(RED, 800, 600))
+
+    kept = jpeg.decoded(by_vips, path, times=1).copy_memory()
+    others = [jpeg.decoded(by_vips, path, times=1).invert().copy_memory() for _ in range(5)]
+
+    assert np.abs(pixels(kept) - np.array(RED)).max() <= 2
+    assert np.abs(pixels(others[0]) + np.array(RED) - 255).max() <= 2
 
 
 def test_cmyk_is_left_to_libvips(tmp_path: Path) -> None:
