@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.servers import Server, free_port, program
 
-# It writes an access log, as the project's own nginx does.
+# It writes an access log as the project's own nginx does.
 CONFIGURATION = """
 {modules}
 daemon off;
@@ -17,7 +17,7 @@ pid "{folder}/nginx.pid";
 error_log stderr error;
 events {{ worker_connections 1024; }}
 http {{
-    access_log "{folder}/access.log";
+    access_log "{folder}/access.log" combined buffer=4k flush=1s;
     sendfile on;
     tcp_nopush on;
     keepalive_requests 1000000;

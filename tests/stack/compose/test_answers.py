@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 from tests.servers import wait_until
 from tests.stack.compose.load import needs_engine, picture, upload
@@ -104,13 +105,16 @@ def test_log_is_json_and_leads_from_the_answer_to_the_lines(stack: Containers) -
     refused = stack.writer.put("/test/refused.jpg", content=b"no picture")
     request_id = refused.headers["X-Request-Id"]
 
-    log = stack.compose(
-        "logs", "--no-color", "--no-log-prefix", "nginx", "api", "worker", "dashboard", "migrate"
-    )
-    # Compose puts the terminal's "clear the line" before the first line of a container.
-    lines = [json.loads(line) for line in log.replace("\x1b[2K", "").splitlines()]
+    def logged() -> dict[str, Any]:
+        log = stack.compose(
+            "logs", "--no-color", "--no-log-prefix", "nginx", "api", "worker", "dashboard", "migrate"
+        )
+        # Compose puts the terminal's "clear the line" before the first line of a container.
+        lines = [json.loads(line) for line in log.replace("\x1b[2K", "").splitlines()]
+        return {line["logger"]: line for line in lines if line.get("request_id") == request_id}
 
-    about_it = {line["logger"]: line for line in lines if line.get("request_id") == request_id}
+    wait_until(lambda: "nginx.access" in logged(), what="nginx logs it", every_s=1)
+    about_it = logged()
     assert about_it.keys() == {"nginx.access", "api.errors"}
     assert about_it["nginx.access"]["status"] == 415
     assert about_it["api.errors"]["detail"] == refused.json()["detail"]
