@@ -150,6 +150,17 @@ def test_containers_may_do_nothing_that_they_need_not(manifests: list[Manifest])
         assert {mount["name"] for mount in container["volumeMounts"]} <= {v["name"] for v in pod["volumes"]}
 
 
+def test_on_a_full_node_what_is_ready_goes_out_first(manifests: list[Manifest]) -> None:
+    """Requests are the weights of control groups (kubelet), as `cpu_shares` are in compose.yaml."""
+    asked = {
+        deployment["metadata"]["name"]: container["resources"]["requests"]["cpu"]
+        for deployment, container in all_containers(manifests)
+        if container in deployment["spec"]["template"]["spec"]["containers"]
+    }
+
+    assert (asked["nginx"], asked["api"], asked["worker"]) == ("1", "250m", "250m")
+
+
 def test_the_guide_names_what_is_there(manifests: list[Manifest]) -> None:
     guide = (ROOT / "docs/guides/several-machines.md").read_text()
     there = {f"{m['kind'].lower()}/{m['metadata']['name']}" for m in manifests}
