@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bench import asking
+from bench.intake import intake
 from bench.options import Options
 from bench.report import Bar, Result
 from bench.statistics import Series, alternate
@@ -14,16 +15,17 @@ from bench.webserver import static_server
 from tests.imagestack import API_KEY, image_stack
 
 FRESH, KNOWN, LIMIT = "upload, new bytes", "upload, bytes that are stored", "nginx PUT"
+BARE = "gunicorn that only hashes and syncs"
 
 CLIENTS = 8
 SIZES = {"200 KB": 200_000, "5 MB": 5_000_000}
 BYTES_A_ROUND = 20_000_000
 
-BARS = (Bar(FRESH, LIMIT, at_least=0.5), Bar(KNOWN, LIMIT))
+BARS = (Bar(FRESH, LIMIT, at_least=0.5), Bar(KNOWN, LIMIT), Bar(BARE, LIMIT), Bar(KNOWN, BARE))
 NOTE = (
     f"{CLIENTS} clients; each PUT has a name of its own, and the photo that comes nearest to the size. New "
     "bytes are hashed twice, decoded whole, synced to disk and noted in a row and in Redis, together with "
-    "their small base picture; nginx writes a file."
+    f"their small base picture; nginx writes a file. {BARE} is the most that an API in Python could reach."
 )
 
 
@@ -32,11 +34,13 @@ def measure(options: Options) -> list[Result]:
     results = []
     with contextlib.ExitStack() as stack:
         limit = stack.enter_context(static_server(options.folder / "limit", options.folder, uploads=True))
+        bare = stack.enter_context(intake(options.folder / "intake"))
         ours = stack.enter_context(image_stack(options.folder / "stack"))
         for name, size in SIZES.items():
             photo = min(options.jpegs(), key=lambda path: abs(path.stat().st_size - size)).read_bytes()
             contestants = {
                 LIMIT: partial(_round, _Target(limit.port, "/put"), photo, fresh=True),
+                BARE: partial(_round, _Target(bare.port, "/put"), photo, fresh=True),
                 FRESH: partial(_round, _Target(ours.nginx.port, f"/new{size}"), photo, fresh=True),
                 KNOWN: partial(_round, _Target(ours.nginx.port, f"/same{size}"), photo, fresh=False),
             }

@@ -55,26 +55,45 @@ UPLOADS = """
         }}
 """
 
+HAND_OVER = """
+        client_max_body_size 100m;
+        location /put/ {{
+            client_body_in_file_only on;
+            proxy_pass http://127.0.0.1:{handed_to};
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header X-Body-File $request_body_file;
+            proxy_set_header Content-Length "";
+            proxy_pass_request_body off;
+        }}
+"""
+
 
 @contextlib.contextmanager
 def static_server(
-    folder: Path, root: Path, *, image_filter: bool = False, uploads: bool = False
+    folder: Path,
+    root: Path,
+    *,
+    image_filter: bool = False,
+    uploads: bool = False,
+    handed_to: int | None = None,
 ) -> Iterator[Server]:
     """An nginx that answers with the files below `root`; its own files lie in `folder`.
 
     With `image_filter`, `/WIDTH/NAME` is that file as a picture of that width; with `uploads`, a PUT below
-    `/put/` is written to disk.
+    `/put/` is written to disk; with `handed_to` too, and who listens on that port is told the file's name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     # Else its workers would be `nobody`, who may not enter the folders of root.
     user = "user root;" if os.getuid() == 0 else ""
     path = folder / "nginx.conf"
-    more = (IMAGE_FILTER if image_filter else "") + (UPLOADS if uploads else "")
+    parts = {IMAGE_FILTER: image_filter, UPLOADS: uploads, HAND_OVER: handed_to is not None}
+    more = "".join(part for part, wanted in parts.items() if wanted)
     path.write_text(
         CONFIGURATION.format(
             modules=f"load_module {MODULES}/ngx_http_image_filter_module.so;" if image_filter else "",
-            more=more.format(folder=folder, root=root),
+            more=more.format(folder=folder, root=root, handed_to=handed_to),
             folder=folder,
             root=root,
             port=port,
