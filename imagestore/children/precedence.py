@@ -35,8 +35,10 @@ def step_back() -> None:
     """For the calling process, which becomes a session of its own: the other half is done by `Session`."""
     os.nice(NICENESS)
     os.setsid()
-    if shared_by_session():
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    # A sandbox may forbid it.
+    with contextlib.suppress(OSError):
+        if shared_by_session():
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def shared_by_session(root: Path = Path("/")) -> bool:
