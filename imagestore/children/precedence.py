@@ -42,8 +42,8 @@ def step_back() -> None:
 
 
 def shared_by_session(root: Path = Path("/")) -> bool:
-    """Whether autogroup is in effect for us: it is switched on, and we are in no control group with a share
-    of its own (a container, or a service with `CPUWeight`), of either version."""
+    """Whether autogroup is in effect for us: it is switched on, and no control group that we are in, of
+    either version, has a share of its own (a container, a service beside one with `CPUWeight`)."""
     try:
         if (root / "proc/sys/kernel/sched_autogroup_enabled").read_text().strip() != "1":
             return False
@@ -51,7 +51,8 @@ def shared_by_session(root: Path = Path("/")) -> bool:
             _, controllers, group = line.split(":", 2)
             if "cpu" in controllers.split(",") and group != "/":
                 return False
-            if not controllers and (root / "sys/fs/cgroup" / group.lstrip("/") / "cpu.weight").exists():
+            ours = root / "sys/fs/cgroup" / group.lstrip("/")
+            if not controllers and any((each / "cpu.weight").exists() for each in (ours, *ours.parents)):
                 return False
     except OSError:
         return False
@@ -59,26 +60,33 @@ def shared_by_session(root: Path = Path("/")) -> bool:
 
 
 class Turns:
-    """How the calling process comes by a processor from now on, as its main thread sees it."""
+    """How the threads of the calling process come by a processor from now on."""
 
     def __init__(self) -> None:
         self._began = _ran_and_waited_s()
 
     @property
     def starved(self) -> bool:
-        """Whether it waited for most of the time that it could have run, since others were in its way.
+        """Whether they waited for most of the time that they could have run, since others were in their way.
         Waiting for a disk does not count; without the kernel's figures nothing does."""
-        ran_s, waited_s = (now - then for now, then in zip(_ran_and_waited_s(), self._began, strict=True))
+        now, none = _ran_and_waited_s(), (0.0, 0.0)
+        ran_s, waited_s = (
+            sum(now[thread][which] - self._began.get(thread, none)[which] for thread in now)
+            for which in (0, 1)
+        )
         return waited_s > max(ran_s, STARVED_S)
 
 
-def _ran_and_waited_s() -> tuple[float, float]:
-    """Documentation/scheduler/sched-stats.rst of Linux, `/proc/<pid>/schedstat`."""
-    try:
-        ran, waited, _ = Path("/proc/self/schedstat").read_text().split()
-    except (OSError, ValueError):
-        return 0.0, 0.0
-    return int(ran) / 1e9, int(waited) / 1e9
+def _ran_and_waited_s() -> dict[str, tuple[float, float]]:
+    """By thread. Documentation/scheduler/sched-stats.rst of Linux, `/proc/<pid>/schedstat`."""
+    seen = {}
+    # A thread may end meanwhile; some kernels have no such file.
+    with contextlib.suppress(OSError, ValueError):
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+                ran, waited, _ = file.read().split()
+            seen[thread] = int(ran) / 1e9, int(waited) / 1e9
+    return seen
 
 
 class Session:

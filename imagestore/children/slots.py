@@ -51,7 +51,9 @@ class Slots:
     def narrow(self) -> None:
         """Who has a slot gets little of a processor: half as many share it for a while. That is as much work
         done, and it stands in the way of others on half as many processors."""
-        self._narrow.touch(mode=0o600)
+        # A disk without room is no reason to lose a picture.
+        with contextlib.suppress(OSError):
+            self._narrow.touch(mode=0o600)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:

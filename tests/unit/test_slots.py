@@ -206,6 +206,15 @@ def test_starved_holders_are_half_as_many_for_a_while(
     assert (for_now, turns_at_once(slots)) == (narrow, count)
 
 
+def test_a_turn_is_not_lost_for_want_of_room_for_the_word(tmp_path: Path) -> None:
+    slots = Slots(tmp_path, 2, queue=0, timeout_s=20)
+    (tmp_path / "narrow").symlink_to(tmp_path / "nowhere" / "file")
+
+    slots.narrow()
+
+    assert turns_at_once(slots) == 2
+
+
 def turns_at_once(slots: Slots) -> int:
     """How many there are before one is refused."""
     with contextlib.ExitStack() as turns:

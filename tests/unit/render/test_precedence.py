@@ -84,11 +84,24 @@ ON = {"proc/sys/kernel/sched_autogroup_enabled": "1\n"}
         (ON | {"proc/self/cgroup": "3:cpuset:/\n2:cpu,cpuacct:/docker/a\n"}, False),
         (ON | {"proc/self/cgroup": "0::/user.slice\n"}, True),
         (ON | {"proc/self/cgroup": "0::/a.slice\n", "sys/fs/cgroup/a.slice/cpu.weight": "100"}, False),
+        (
+            ON | {"proc/self/cgroup": "0::/a.slice/b.service\n", "sys/fs/cgroup/a.slice/cpu.weight": "1"},
+            False,
+        ),
         (ON | {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.weight": "100"}, False),
         ({"proc/sys/kernel/sched_autogroup_enabled": "0\n", "proc/self/cgroup": "0::/\n"}, False),
         ({"proc/self/cgroup": "0::/\n"}, False),
     ],
-    ids=["v1", "container v1", "v2", "service v2", "container v2", "switched off", "not in the kernel"],
+    ids=[
+        "v1",
+        "container v1",
+        "v2",
+        "service v2",
+        "below one v2",
+        "container v2",
+        "switched off",
+        "not in the kernel",
+    ],
 )
 def test_sessions_count_where_no_control_group_does(
     files: Mapping[str, str], expected: bool, tmp_path: Path
@@ -107,7 +120,8 @@ def test_sessions_count_where_no_control_group_does(
 def test_who_waits_longer_than_he_runs_is_starved(
     monkeypatch: pytest.MonkeyPatch, ran_s: float, waited_s: float, expected: bool
 ) -> None:
-    seen = iter([(5.0, 7.0), (5.0 + ran_s, 7.0 + waited_s)])
+    began = {"1": (5.0, 7.0), "2": (1.0, 1.0)}
+    seen = iter([began, {"1": (5.0 + ran_s / 2, 7.0), "3": (ran_s / 2, waited_s)}])
     monkeypatch.setattr(precedence, "_ran_and_waited_s", lambda: next(seen))
 
     assert precedence.Turns().starved == expected
