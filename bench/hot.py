@@ -57,7 +57,8 @@ NOTE = (
     f"wrk, {wrk.CONNECTIONS} connections, {wrk.THREADS} threads, all on one URL, or in turn on the "
     f"{MANY_PICTURES} that are named; every nginx has two processes and writes its access log. "
     "Records are known to nginx for a second, except where pictures or records are said to be in Redis: that "
-    "nginx has no memory."
+    "nginx has no memory. "
+    f"Each has a load of {wrk.WARM_UP_S} s before the first round."
 )
 KEY = SigningKey("bench", "a-secret-for-benchmarks-of-40-characters")
 
@@ -68,6 +69,8 @@ def measure(options: Options) -> list[Result]:
         contestants: dict[str, Callable[[], wrk.Load]] = {
             name: partial(wrk.load, urls, options.seconds) for name, urls in addresses.items()
         }
+        for urls in addresses.values():
+            wrk.load(urls, wrk.WARM_UP_S)
         seen = alternate(contestants, options.rounds)
     rates = {name: Series(tuple(load.rate for load in loads)) for name, loads in seen.items()}
     delays = {name: Series(tuple(load.p99_ms for load in loads)) for name, loads in seen.items()}

@@ -27,7 +27,8 @@ CLIENTS = 256
 
 NOTE = (
     f"Cold requests come at {TIMES_TOO_MANY} times the rate that is rendered without other load, each for a "
-    "width of its own; hot ones by wrk, on one URL. Afterwards the API has as many processes as before."
+    "width of its own; hot ones by wrk, on one URL. Afterwards the API has as many processes as before. "
+    f"A load of {wrk.WARM_UP_S} s on the hot one goes before the first round."
 )
 
 
@@ -54,6 +55,7 @@ def measure(options: Options) -> list[Result]:
         # Each process of the API has all the render processes that it may have.
         asking.ask([f"{address}&width={next(sizes)}" for _ in range(32)], clients=32)
         before = _left(ours)
+        wrk.load([f"{address}&width=100"], wrk.WARM_UP_S)
         for _ in range(options.rounds):
             hot[BEFORE].append(wrk.load([f"{address}&width=100"], options.seconds).rate)
             with _cold(address, sizes, TIMES_TOO_MANY * capacity) as overload:

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 from tests.servers import program
 
 CONNECTIONS, THREADS = 64, 2
+WARM_UP_S = 1
+"""Of load on each contestant before its first round, which is slower otherwise: memory and connections are
+taken then."""
 
 # No thread writes a request anew each time.
 _IN_TURN = """
