@@ -51,7 +51,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="imagestore-bench-") as folder:
             options = Options(Path(folder), asked.photos, asked.rounds, asked.seconds, asked.count)
             results += PARTS[part](options)
-    table = report.write(RESULTS, results, about)
+        # Now, since a later part may fail after an hour.
+        table = report.write(RESULTS, results, about)
     print(table.read_text())
     print(f"Also in {table} and {table.with_suffix('.json')}.")
     if CHARTIST.exists():

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from tests import pictures
 
+MADE_UP = ((1200, 900), (3280, 2460), (4000, 3000))
+"""Width and height of the photos that are made up: one is small, two get a large base picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -24,11 +27,11 @@ class Options:
         )
 
     def jpegs(self) -> list[Path]:
-        """All JPEGs of the folder of photos, or three that are made up: of 1, 8 and 12 megapixels."""
+        """All JPEGs of the folder of photos, or three that are made up."""
         if self.photos:
             return sorted(self.photos.glob("*.jpg"))
         made = []
-        for width, height in ((1200, 900), (3264, 2448), (4000, 3000)):
+        for width, height in MADE_UP:
             path = self.folder / f"made-up-{width}.jpg"
             if not path.exists():
                 path.write_bytes(pictures.photo(width, height))

@@ -1,6 +1,7 @@
 """What the kernel says of a server's processes (proc(5))."""
 
 import os
+import time
 from pathlib import Path
 
 
@@ -34,17 +35,27 @@ def peak_mib(pid: int) -> float:
 
 def cpu_s(*pids: int) -> float:
     """Seconds of processor time that these processes and all that descend from them have had, user and
-    system; those that have ended count from when their parent waited for them."""
-    return sum(map(_own_cpu_s, set[int]().union(*map(family, pids))))
+    system; those that have ended count from when their parent waited for them, and to 10 ms only."""
+    return sum(_own_cpu_s(pid) + _ended_cpu_s(pid) for pid in set[int]().union(*map(family, pids)))
 
 
 def _own_cpu_s(pid: int) -> float:
+    """Of all its threads, also of those that have ended, which /proc/PID/task/*/schedstat forgets."""
+    try:
+        # The clock that clock_getcpuclockid(3) gives: Linux makes its number of the process' one.
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0
+
+
+def _ended_cpu_s(pid: int) -> float:
+    """Of its children that it has waited for."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    # utime, stime, cutime and cstime are the fields 14 to 17, and the first one here is the third.
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    # cutime and cstime are the fields 16 and 17, and the first one here is the third.
+    return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def command(pid: int) -> str:

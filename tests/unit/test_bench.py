@@ -4,9 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
+import bench.__main__
+from bench.cold import LARGE_PIXELS
+from bench.options import MADE_UP, Options
 from bench.processes import cpu_s
 from bench.report import Bar, Result, as_json, markdown
 from bench.statistics import Series, alternate
@@ -80,3 +86,56 @@ def test_processor_time_counts_children_that_run_and_those_that_ended() -> None:
         assert 0.55 <= spent <= 3
         assert of_all >= spent - 0.02
         child.communicate()
+
+
+def test_processor_time_of_a_millisecond_is_seen() -> None:
+    before = cpu_s(os.getpid())
+    began = time.process_time()
+    while time.process_time() - began < 0.001:
+        pass
+    burnt = time.process_time() - began
+
+    spent = cpu_s(os.getpid()) - before
+
+    assert spent >= burnt
+
+
+def test_processor_time_of_a_thread_that_has_ended_stays() -> None:
+    def burn() -> None:
+        while time.thread_time() < 0.005:
+            pass
+
+    before = cpu_s(os.getpid())
+    thread = threading.Thread(target=burn)
+    thread.start()
+    thread.join()
+
+    assert cpu_s(os.getpid()) - before >= 0.005
+
+
+def test_processor_time_of_a_process_that_is_gone_is_none() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        pass
+
+    assert cpu_s(child.pid) == 0
+
+
+def test_further_sizes_are_measured_of_two_made_up_photos() -> None:
+    assert [width * height >= LARGE_PIXELS for width, height in MADE_UP] == [False, True, True]
+
+
+def test_what_was_measured_is_kept_when_a_later_part_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(options: Options) -> list[Result]:
+        raise RuntimeError("this part fails")
+
+    monkeypatch.setattr(bench.__main__, "RESULTS", tmp_path)
+    monkeypatch.setattr(bench.__main__, "PARTS", {"hot": lambda options: [HOT], "cold": fail})
+    monkeypatch.setattr(sys, "argv", ["bench"])
+
+    with pytest.raises(RuntimeError, match="this part fails"):
+        bench.__main__.main()
+
+    (kept,) = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert kept["part"] == "hot"
