@@ -32,11 +32,11 @@ audit: .venv/.test .venv-lock/.audit ## look for known holes in what is installe
 bench: packages-bench .venv/.test .venv-thumbor/.bench .venv-chart/.bench bench/rivals/node_modules/.bench ## measure it beside its limits (ARGS: parts, --photos FOLDER, --rounds N)
 	@$(BIN)/python -m bench $(ARGS)
 
-check: .venv/.test ## format, lint, types and the table of imports
+check: .venv/.test ## format, lint, types, the table of imports and the count of decodes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@test ! -e tests/unit/test_layering.py || $(BIN)/python -m pytest --quiet tests/unit/test_layering.py
+	@$(BIN)/python -m pytest --quiet tests/unit/test_layering.py tests/unit/test_decodes.py -k "layering or vips"
 
 format: .venv/.test ## put the code into its format and mend what the linter can
 	@$(BIN)/ruff format .
