@@ -1,10 +1,9 @@
-"""Sends a list of requests over a few connections, each once."""
+"""Sends requests over a few connections, each once."""
 
 import http.client
-import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ class Request:
 
 @dataclass
 class Answers:
-    """What came of a list: how long it took in all, and each answer's status and time, in no order."""
+    """What came of requests: how long it took in all, and each answer's status and time, in no order."""
 
     seconds: float = 0.0
     statuses: list[int] = field(default_factory=list)
@@ -42,25 +41,24 @@ class Answers:
         return len(self.statuses) / self.seconds
 
 
-def ask(urls: Sequence[str], clients: int = CLIENTS) -> Answers:
+def ask(urls: Iterable[str], clients: int = CLIENTS) -> Answers:
     """GET each of `urls`, as `send`."""
-    return send([Request(url) for url in urls], clients)
+    return send((Request(url) for url in urls), clients)
 
 
-def send(requests: Sequence[Request], clients: int = CLIENTS) -> Answers:
-    """Send all, to one server, by so many clients with a connection each."""
-    waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
-    for request in requests:
-        waiting.put(request)
-    answers, faults = Answers(), list[Exception]()
+def send(requests: Iterable[Request], clients: int = CLIENTS) -> Answers:
+    """Send all, to one server, by so many clients with a connection each. What gives them is asked for
+    the next one when a client is free."""
+    waiting, answers, faults = _Shared(iter(requests)), Answers(), list[Exception]()
 
     def work() -> None:
-        start = urlsplit(requests[0].url)
-        connection = http.client.HTTPConnection(start.hostname or "", start.port, timeout=120)
+        connection: http.client.HTTPConnection | None = None
         try:
-            while True:
-                request = waiting.get_nowait()
+            for request in waiting:
                 place = urlsplit(request.url)
+                connection = connection or http.client.HTTPConnection(
+                    place.hostname or "", place.port, timeout=120
+                )
                 target = f"{place.path}?{place.query}" if place.query else place.path
                 began = time.perf_counter()
                 connection.request(request.method, target, request.body, dict(request.headers))
@@ -68,12 +66,11 @@ def send(requests: Sequence[Request], clients: int = CLIENTS) -> Answers:
                 answer.read()
                 answers.times_s.append(time.perf_counter() - began)
                 answers.statuses.append(answer.status)
-        except queue.Empty:
-            pass
         except Exception as error:  # Told by the caller's thread.
             faults.append(error)
         finally:
-            connection.close()
+            if connection:
+                connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(clients)]
     began = time.perf_counter()
@@ -85,3 +82,15 @@ def send(requests: Sequence[Request], clients: int = CLIENTS) -> Answers:
     if faults:
         raise faults[0]
     return answers
+
+
+class _Shared(Iterator[Request]):
+    """For several threads, which may not ask a generator at once."""
+
+    def __init__(self, requests: Iterator[Request]) -> None:
+        self._requests = requests
+        self._turn = threading.Lock()
+
+    def __next__(self) -> Request:
+        with self._turn:
+            return next(self._requests)

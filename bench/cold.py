@@ -1,19 +1,20 @@
 """Part `cold`: pictures that nobody has asked for yet, beside the rivals and the bare engine.
 
-Every request is for a width that was not asked for before, so that no cache has it.
+Every request of a contestant is for a size that it was not asked for before, so that no cache has it.
 """
 
 import contextlib
-import itertools
 import multiprocessing
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bench import asking
+from bench.fresh import Size, passes, sizes
 from bench.options import Options
 from bench.processes import cpu_s
 from bench.report import Bar, Result
@@ -35,8 +36,8 @@ LARGE_PIXELS = 8_000_000
 AVIF_PHOTOS = 4
 """Of the folder; a rival needs seconds for each."""
 
-WIDTHS = {300: range(250, 350), 1200: range(1100, 1300)}
-"""Class -> the widths that belong to it."""
+_PROCESSES = 2
+"""Of the bare engine: as many as cores."""
 
 NEVER = str(10**9)
 """More pixels than any original has: no large base pictures are made, so that each render is a first one."""
@@ -74,7 +75,7 @@ BARS: Mapping[Kind, Sequence[Bar]] = {
 FURTHER_BARS = (Bar(FURTHER, IPX, at_least=3),)
 
 NOTE = (
-    f"{asking.CLIENTS} clients, each photo once a round, every width only once. For `first render` the "
+    f"{asking.CLIENTS} clients, passes over all photos in other sizes of the class. For `first render` the "
     "upload has left its small base picture, as it does by default, and sizes up to some 400 px are made "
     "from that; `first render, no base`, the rivals and the bare engine decode the original. The bare engine "
     "renders in two processes, without HTTP."
@@ -113,7 +114,7 @@ def measure(options: Options) -> list[Result]:
         for kind in KINDS:
             names = [path.name for path in photos][: AVIF_PHOTOS if kind.format == "avif" else None]
             contestants = {
-                name: _asks(rival.url, kind, names, [rival.server]) for name, rival in rivals.items()
+                name: _asks(_address(rival), kind, names, [rival.server]) for name, rival in rivals.items()
             }
             if kind.format != "jpeg":
                 del contestants[FILTER]
@@ -122,7 +123,7 @@ def measure(options: Options) -> list[Result]:
             for name in (FIRST, WHOLE):
                 contestants[name] = _asks(ours[name].url, kind, names, ours[name].servers)
             paths = [path for path in photos if path.name in names]
-            contestants[BARE] = partial(bare, kind, paths, itertools.count())
+            contestants[BARE] = _loops(bare, kind, paths)
             results += _compare(kind.name, options, contestants, BARS[kind], NOTE)
             if kind.format != "avif":
                 large = [path.name for path in photos if _pixels(path) >= LARGE_PIXELS]
@@ -142,13 +143,14 @@ def _start(
 def _compare(
     name: str,
     options: Options,
-    contestants: Mapping[str, Callable[[], Round]],
+    contestants: Mapping[str, Callable[[float], Round]],
     bars: Sequence[Bar],
     note: str,
 ) -> list[Result]:
     for ask in contestants.values():
-        ask()  # Libraries are loaded, files are in memory.
-    seen = alternate(contestants, options.rounds)
+        ask(0)  # Libraries are loaded, files are in memory.
+    rounds = {who: partial(ask, options.seconds) for who, ask in contestants.items()}
+    seen = alternate(rounds, options.rounds)
     rates = {who: Series(tuple(each.rate for each in seen[who])) for who in contestants}
     cpu = {who: Series(tuple(each.cpu_ms for each in seen[who])) for who in contestants}
     shown = [Bar(bar.against, bar.contestant) for bar in bars]
@@ -161,27 +163,34 @@ def _compare(
 def _further(kind: Kind, options: Options, ours: "_Ours", rival: Rival, names: Sequence[str]) -> list[Result]:
     """Other sizes of photos that were shown before, which is when their base was made."""
     for name in names:
-        asking.ask([ours.url(name, width, "png") for width in (20, 21, 22)], clients=1)
+        asking.ask([ours.url(name, Size(width, width), "png") for width in (20, 21, 22)], clients=1)
     contestants = {
         FURTHER: _asks(ours.url, kind, names, ours.servers),
-        IPX: _asks(rival.url, kind, names, [rival.server]),
+        IPX: _asks(_address(rival), kind, names, [rival.server]),
     }
     note = f"Photos of {LARGE_PIXELS // 10**6} megapixels and more, with their base in Redis."
     return _compare(f"{kind.name}, further sizes", options, contestants, FURTHER_BARS, note)
 
 
-def _asks(
-    url: Callable[[str, int, str], str], kind: Kind, names: Sequence[str], servers: Sequence[Server]
-) -> Callable[[], Round]:
-    """One round after the other, each with the next width of the class."""
-    widths = iter(WIDTHS[kind.width])
+def _address(rival: Rival) -> Callable[[str, Size, str], str]:
+    return lambda name, size, format: rival.url(name, size.width, format)
 
-    def ask() -> Round:
-        width = next(widths)
+
+def _asks(
+    url: Callable[[str, Size, str], str], kind: Kind, names: Sequence[str], servers: Sequence[Server]
+) -> Callable[[float], Round]:
+    """One round after the other, each of so many seconds and with the next sizes of the class."""
+    fresh = sizes(kind.width)
+
+    def one_pass() -> Sequence[str]:
+        size = next(fresh)
+        return [url(name, size, kind.format) for name in names]
+
+    def ask(seconds: float) -> Round:
         pids = [server.pid for server in servers]
         before = cpu_s(*pids)
-        rate = asking.ask([url(name, width, kind.format) for name in names]).rate
-        return Round(rate, (cpu_s(*pids) - before) * 1000 / len(names))
+        answers = asking.ask(passes(one_pass, seconds))
+        return Round(answers.rate, (cpu_s(*pids) - before) * 1000 / len(answers.statuses))
 
     return ask
 
@@ -194,8 +203,9 @@ class _Ours:
         self.servers = (stack.nginx, stack.api, stack.redis)
         self._ids = {path.name: stack.upload(path.read_bytes(), dkey=path.name)["id"] for path in photos}
 
-    def url(self, name: str, width: int, format: str) -> str:
-        return f"{self._address}/image/read?id={self._ids[name]}&width={width}&format={format}"
+    def url(self, name: str, size: Size, format: str) -> str:
+        wish = f"width={size.width}&height={size.height}&format={format}"
+        return f"{self._address}/image/read?id={self._ids[name]}&{wish}"
 
 
 def _pixels(path: Path) -> int:
@@ -203,27 +213,54 @@ def _pixels(path: Path) -> int:
     return facts.width * facts.height
 
 
-@contextlib.contextmanager
-def _bare() -> Iterator[Callable[[Kind, Sequence[Path], "itertools.count[int]"], Round]]:
-    """Renders a round with two processes."""
-    os.environ["VIPS_CONCURRENCY"] = "1"  # As each of our render processes has it.
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+Task = tuple[Path, Rendition]
 
-        def render(kind: Kind, photos: Sequence[Path], rounds: "itertools.count[int]") -> Round:
-            width = WIDTHS[kind.width][next(rounds)]
-            began = time.perf_counter()
-            spent = pool.starmap(_render, [(path, width, kind.format) for path in photos], chunksize=1)
-            rate = len(photos) / (time.perf_counter() - began)
-            return Round(rate, sum(spent) * 1000 / len(photos))
+
+@contextlib.contextmanager
+def _bare() -> Iterator[Callable[[Iterable[Task]], list[float]]]:
+    """Renders with two processes; gives the seconds of processor time that each picture took."""
+    os.environ["VIPS_CONCURRENCY"] = "1"  # As each of our render processes has it.
+    with multiprocessing.get_context("spawn").Pool(_PROCESSES) as pool:
+
+        def render(tasks: Iterable[Task]) -> list[float]:
+            places = threading.Semaphore(2 * _PROCESSES)
+
+            def in_turn() -> Iterator[Task]:
+                """Not all at once, as a pool would take them: how many there are depends on the time."""
+                for task in tasks:
+                    places.acquire()
+                    yield task
+
+            spent = []
+            for seconds in pool.imap_unordered(_render, in_turn(), chunksize=1):
+                places.release()
+                spent.append(seconds)
+            return spent
 
         yield render
     del os.environ["VIPS_CONCURRENCY"]
 
 
-def _render(path: Path, width: int, format: str) -> float:
-    """Seconds of processor time that it took."""
+def _loops(
+    bare: Callable[[Iterable[Task]], list[float]], kind: Kind, photos: Sequence[Path]
+) -> Callable[[float], Round]:
+    """The same rounds for the bare engine."""
+    fresh = sizes(kind.width)
+
+    def one_pass() -> Sequence[Task]:
+        rendition = Rendition(width=next(fresh).width, format=kind.format)
+        return [(path, rendition) for path in photos]
+
+    def loop(seconds: float) -> Round:
+        began = time.perf_counter()
+        spent = bare(passes(one_pass, seconds))
+        return Round(len(spent) / (time.perf_counter() - began), sum(spent) * 1000 / len(spent))
+
+    return loop
+
+
+def _render(task: Task) -> float:
+    path, rendition = task
     began = time.process_time()
-    facts = probe(path, Limits())
-    rendition = Rendition.from_parameters({"width": str(width), "format": format})
-    vips.render(path, facts, rendition, None, Encoding())
+    vips.render(path, probe(path, Limits()), rendition, None, Encoding())
     return time.process_time() - began

@@ -1,21 +1,30 @@
 """What the benchmarks say of their figures."""
 
+import http.server
+import itertools
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import bench.__main__
+from bench.asking import ask
 from bench.cold import LARGE_PIXELS
+from bench.fresh import WIDTHS, passes, sizes
 from bench.options import MADE_UP, Options
 from bench.processes import cpu_s
 from bench.report import Bar, Result, as_json, markdown
 from bench.statistics import Series, alternate
+from imagestore.engines.geometry import make_plan
+from imagestore.records import Facts
+from imagestore.rendition import Rendition
 
 HOT = Result(
     "hot",
@@ -139,3 +148,63 @@ def test_what_was_measured_is_kept_when_a_later_part_fails(
 
     (kept,) = json.loads((tmp_path / "results.json").read_text())["results"]
     assert kept["part"] == "hot"
+
+
+@pytest.mark.parametrize("width", [300, 1200])
+def test_no_size_of_a_class_comes_twice(width: int) -> None:
+    seen = list(itertools.islice(sizes(width), 5000))
+
+    assert len(set(seen)) == 5000
+    assert {size.width for size in seen} == set(WIDTHS[width])
+    assert len({Rendition.parse(f"width={size.width}&height={size.height}").key for size in seen}) == 5000
+
+
+@pytest.mark.parametrize("width", [300, 1200])
+def test_sizes_in_a_row_are_as_large_as_all(width: int) -> None:
+    first = [size.width for size in itertools.islice(sizes(width), 10)]
+
+    assert sum(first) / 10 == pytest.approx(width, rel=0.05)
+
+
+@pytest.mark.parametrize("facts", [Facts("jpeg", 5433, 3621), Facts("jpeg", 4000, 3000, orientation=6)])
+def test_height_of_a_size_changes_nothing_in_the_picture(facts: Facts) -> None:
+    for width in WIDTHS:
+        for size in itertools.islice(sizes(width), 1000):
+            wish = Rendition(width=size.width)
+
+            assert make_plan(facts, replace(wish, height=size.height)) == make_plan(facts, wish)
+
+
+def test_load_of_some_time_ends_with_a_whole_pass() -> None:
+    once = list(passes(lambda: "abc", 0))
+    often = list(passes(lambda: "abc", 0.02))
+
+    assert once == ["a", "b", "c"]
+    assert len(often) > 3
+    assert often == once * (len(often) // 3)
+
+
+def test_each_request_of_a_generator_is_sent_once() -> None:
+    seen = queue.SimpleQueue[str]()
+
+    class Answering(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            seen.put(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        answers = ask(f"http://127.0.0.1:{server.server_port}/{number}" for number in range(50))
+        server.shutdown()
+        thread.join()
+
+    assert answers.statuses == [200] * 50
+    assert sorted(int(seen.get().removeprefix("/")) for _ in range(seen.qsize())) == list(range(50))
