@@ -58,20 +58,6 @@ class Kind:
 
 KINDS = (Kind(300, "jpeg"), Kind(1200, "jpeg"), Kind(300, "webp"), Kind(1200, "webp"), Kind(1200, "avif"))
 
-BARS: Mapping[Kind, Sequence[Bar]] = {
-    kind: (
-        Bar(FIRST, IPX, at_least=4 if kind.format == "avif" else 1.1),
-        *(
-            (
-                Bar(FIRST, THUMBOR, at_least=1.4 if kind.width == 300 else 1.2),
-                Bar(FIRST, BARE, at_least=0.8),
-            )
-            if kind.format != "avif"
-            else ()
-        ),
-    )
-    for kind in KINDS
-}
 FURTHER_BARS = (Bar(FURTHER, IPX, at_least=3),)
 
 NOTE = (
@@ -124,11 +110,23 @@ def measure(options: Options) -> list[Result]:
                 contestants[name] = _asks(ours[name].url, kind, names, ours[name].servers)
             paths = [path for path in photos if path.name in names]
             contestants[BARE] = _loops(bare, kind, paths)
-            results += _compare(kind.name, options, contestants, BARS[kind], NOTE)
+            results += _compare(kind.name, options, contestants, _first_bars(kind), NOTE)
             if kind.format != "avif":
                 large = [path.name for path in photos if _pixels(path) >= LARGE_PIXELS]
                 results += _further(kind, options, ours[FURTHER], rivals[IPX], large)
     return results
+
+
+def _first_bars(kind: Kind) -> Sequence[Bar]:
+    """A first render against all; without the small base its ratios are only shown."""
+    if kind.format == "avif":
+        return Bar(FIRST, IPX, at_least=4), Bar(WHOLE, IPX), Bar(WHOLE, BARE)
+    demanded = (
+        Bar(FIRST, IPX, at_least=1.1),
+        Bar(FIRST, THUMBOR, at_least=1.4 if kind.width == 300 else 1.2),
+        Bar(FIRST, BARE, at_least=0.8),
+    )
+    return *demanded, *(Bar(WHOLE, bar.against) for bar in demanded)
 
 
 def _start(
