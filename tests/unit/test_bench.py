@@ -16,7 +16,8 @@ import pytest
 
 import bench.__main__
 from bench.asking import ask
-from bench.cold import LARGE_PIXELS
+from bench.cold import LARGE_PIXELS, Kind
+from bench.engines import _pillow
 from bench.fresh import WIDTHS, passes, sizes
 from bench.options import MADE_UP, Options
 from bench.processes import cpu_s
@@ -25,6 +26,7 @@ from bench.statistics import Series, alternate
 from imagestore.engines.geometry import make_plan
 from imagestore.records import Facts
 from imagestore.rendition import Rendition
+from tests import pictures
 
 HOT = Result(
     "hot",
@@ -208,3 +210,13 @@ def test_each_request_of_a_generator_is_sent_once() -> None:
 
     assert answers.statuses == [200] * 50
     assert sorted(int(seen.get().removeprefix("/")) for _ in range(seen.qsize())) == list(range(50))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_pillow_makes_what_the_others_make(tmp_path: Path, orientation: int) -> None:
+    path = pictures.oriented(pictures.quadrants(400, 300), orientation).put(tmp_path)
+
+    made = pictures.opened(_pillow(path, Kind(120, "png")))
+
+    assert made.size == (120, 90)
+    assert pictures.corners(made) == list(pictures.QUADRANTS)
