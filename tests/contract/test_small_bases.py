@@ -4,7 +4,6 @@ import contextlib
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -75,38 +74,6 @@ def test_first_thumbnail_decodes_no_original(
     assert {image.format for image in thumbnails} == {format.upper()}
     assert Image.open(io.BytesIO(larger)).size == (700, 525)
     assert 0 < raw.ttl(key) <= store.settings.cache_ttl_s
-
-
-@pytest.mark.parametrize("base", [True, False], ids=["from the base", "from the original"])
-def test_cold_picture_costs_five_round_trips(
-    store: ImageStore, raw: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: bool
-) -> None:
-    sample = pictures.encode(pictures.texture(1600, 1200, seed=70 + base), "jpeg")
-    record = put(store, sample.data, tmp_path)
-    store.reads.agree_with_cache()
-    show(store, record.id, "width=50")  # Redis knows the scripts now.
-    if not base:
-        raw.delete(*small(raw))
-    sent: list[object] = []
-    send = redis.Connection.send_packed_command
-
-    def count(connection: redis.Connection, *arguments: Any, **options: Any) -> object:
-        sent.append(arguments)
-        return send(connection, *arguments, **options)
-
-    monkeypatch.setattr(redis.Connection, "send_packed_command", count)
-    before = decodes("base")
-
-    show(store, record.id, "width=60")
-
-    assert decodes("base") - before == int(base)
-    assert len(sent) == 5
-
-
-def show(store: ImageStore, image_id: int, query: str) -> None:
-    """As the API does for a URL that nginx does not know."""
-    wanted = store.reads.wanted(store.reads.by_id(image_id), Rendition.parse(query))
-    store.reads.picture(wanted, spelling=query)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
