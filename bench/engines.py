@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import httpx
 import numpy as np
+import pyvips
 from PIL import ExifTags, Image, ImageOps
 from skimage.metrics import structural_similarity
 
@@ -24,6 +26,10 @@ from bench.options import Options
 from bench.report import Bar, Result
 from bench.rivals import IPX, Rival, ipx
 from bench.statistics import Series, alternate
+from imagestore.engines import vips
+from imagestore.probe import probe
+from imagestore.rendition import Rendition
+from imagestore.settings import Encoding, Limits
 
 NOTE = (
     "One process, median over the photos. The reference is Pillow's Lanczos filter over the whole photo; "
@@ -42,15 +48,11 @@ _SIDEWAYS = 5
 
 def measure(options: Options) -> list[Result]:
     """Milliseconds and likeness, for each engine and class of pictures."""
-    # As each of our render processes has them; read when the libraries are loaded.
-    os.environ.update({"VIPS_CONCURRENCY": "1", "MAGICK_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "1"})
-    os.environ["MAGICK_CONFIGURE_PATH"] = str(Path(imagestore.engines.__file__).parent / "policy")
-    from imagestore.engines import vips, wand
-
+    pyvips.concurrency_set(1)  # As each of our render processes has it.
     results = []
     makers: Mapping[str, Callable[[Path, Kind], bytes]] = {
         "vips": partial(_ours, vips),
-        "wand": partial(_ours, wand),
+        "wand": partial(_ours, prepared_wand()),
         "Pillow": _pillow,
     }
     for kind in KINDS:
@@ -68,15 +70,28 @@ def measure(options: Options) -> list[Result]:
     return results
 
 
+def prepared_wand() -> ModuleType:
+    """The engine with the settings of a render process. Its library reads them once; servers that are
+    started later do not inherit them."""
+    settings = {
+        "MAGICK_THREAD_LIMIT": "1",
+        "OMP_NUM_THREADS": "1",
+        "MAGICK_CONFIGURE_PATH": str(Path(imagestore.engines.__file__).parent / "policy"),
+    }
+    with mock.patch.dict(os.environ, settings):
+        from wand.resource import genesis
+
+        from imagestore.engines import wand
+
+        genesis()
+    return wand
+
+
 def _asked(rival: Rival, path: Path, kind: Kind) -> bytes:
     return httpx.get(rival.url(path.name, kind.width, kind.format), timeout=60).raise_for_status().content
 
 
 def _ours(engine: ModuleType, path: Path, kind: Kind) -> bytes:
-    from imagestore.probe import probe
-    from imagestore.rendition import Rendition
-    from imagestore.settings import Encoding, Limits
-
     rendition = Rendition.from_parameters({"width": str(kind.width), "format": kind.format})
     body: bytes = engine.render(path, probe(path, Limits()), rendition, None, Encoding()).body
     return body

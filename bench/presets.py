@@ -1,10 +1,11 @@
 """Part `presets`: five presets of one photo from one decode, against five renders of their own."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+
+import pyvips
 
 from bench.options import Options
 from bench.report import Bar, Result
@@ -43,7 +44,7 @@ NOTE = (
 
 def measure(options: Options) -> list[Result]:
     """Seconds for all photos, by each set of presets."""
-    os.environ["VIPS_CONCURRENCY"] = "1"  # As each of our render processes has it.
+    pyvips.concurrency_set(1)  # As each of our render processes has it.
     photos = options.jpegs()
     results = []
     for name, queries in SETS.items():

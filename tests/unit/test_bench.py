@@ -27,6 +27,7 @@ from imagestore.engines.geometry import make_plan
 from imagestore.records import Facts
 from imagestore.rendition import Rendition
 from tests import pictures
+from tests.servers import ROOT
 
 HOT = Result(
     "hot",
@@ -220,3 +221,22 @@ def test_pillow_makes_what_the_others_make(tmp_path: Path, orientation: int) -> 
 
     assert made.size == (120, 90)
     assert pictures.corners(made) == list(pictures.QUADRANTS)
+
+
+def test_engines_have_one_thread_and_leave_the_servers_alone(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(pictures.photo(200, 150))
+    words = f"""
+import os, pathlib
+before = dict(os.environ)
+import bench.__main__, pyvips
+from bench import engines, options, presets
+folder = pathlib.Path({str(tmp_path)!r})
+presets.measure(options.Options(folder, folder, 1, 1, 1))
+engines.prepared_wand()
+from wand.resource import limits
+print(pyvips.concurrency_get(), limits["thread"], dict(os.environ) == before)
+"""
+
+    done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["1", "1", "True"]
