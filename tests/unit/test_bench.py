@@ -23,6 +23,7 @@ from bench.options import MADE_UP, Options
 from bench.processes import cpu_s
 from bench.report import Bar, Result, as_json, markdown
 from bench.statistics import Series, alternate
+from bench.upload import named
 from imagestore.engines.geometry import make_plan
 from imagestore.records import Facts
 from imagestore.rendition import Rendition
@@ -240,3 +241,16 @@ print(pyvips.concurrency_get(), limits["thread"], dict(os.environ) == before)
     done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["1", "1", "True"]
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        (4_167_727, "5 MB"),
+        (6_000_000, "5 MB"),
+        (849_200, "5 MB (a photo of 849 KB)"),
+        (6_000_001, "5 MB (a photo of 6,000 KB)"),
+    ],
+)
+def test_size_of_an_upload_is_that_of_its_photo(there: int, expected: str) -> None:
+    assert named("5 MB", 5_000_000, there) == expected
