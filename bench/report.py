@@ -86,10 +86,7 @@ def as_json(results: Sequence[Result], about: str) -> str:
                 "unit": result.unit,
                 "note": result.note,
                 "values": {name: series.values for name, series in result.series.items()},
-                "bars": [
-                    {**asdict(bar), "ratio": (ratio := result.ratio(bar).median), "passed": bar.holds(ratio)}
-                    for bar in result.bars
-                ],
+                "bars": [_bar_document(result, bar) for bar in result.bars],
             }
             for result in results
         ],
@@ -104,6 +101,13 @@ def write(folder: Path, results: Sequence[Result], about: str) -> Path:
     table = folder / "results.md"
     table.write_text(markdown(results, about))
     return table
+
+
+def _bar_document(result: Result, bar: Bar) -> dict[str, object]:
+    ratio = result.ratio(bar)
+    least, greatest = ratio.spread
+    measured = {"ratio": ratio.median, "least": least, "greatest": greatest}
+    return {**asdict(bar), **measured, "passed": bar.holds(ratio.median)}
 
 
 def _bar_line(result: Result, bar: Bar) -> str:

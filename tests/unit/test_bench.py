@@ -81,6 +81,8 @@ def test_json_holds_every_round_and_every_verdict() -> None:
 
     assert result["values"]["ours"] == [900, 80, 850]
     assert [bar["passed"] for bar in result["bars"]] == [True, False, None]
+    first = result["bars"][0]
+    assert (first["least"], first["ratio"], first["greatest"]) == pytest.approx((0.8, 0.85, 0.9))
 
 
 def test_processor_time_counts_children_that_run_and_those_that_ended() -> None:
