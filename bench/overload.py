@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench import asking, wrk
+from bench.held import held, wait_until_as
 from bench.options import Options
-from bench.processes import family
 from bench.report import Bar, Result
 from bench.statistics import Series
-from tests.imagestack import ImageStack, image_stack
-from tests.servers import wait_until
+from tests.imagestack import image_stack
 
 BEFORE, DURING, AFTER = "hot, alone", "hot, under overload", "hot, after it"
 SLOWEST_REFUSAL, FIVE_SECONDS = "slowest refusal", "5 s"
@@ -27,7 +26,8 @@ CLIENTS = 256
 
 NOTE = (
     f"Cold requests come at {TIMES_TOO_MANY} times the rate that is rendered without other load, each for a "
-    "width of its own; hot ones by wrk, on one URL. Afterwards the API has as many processes as before. "
+    "width of its own; hot ones by wrk, on one URL. Afterwards the API and nginx hold what they held before: "
+    "processes, descriptors, connections but for those of pools, and no lock, slot or place in the line. "
     f"A load of {wrk.WARM_UP_S} s on the hot one goes before the first round."
 )
 
@@ -52,10 +52,10 @@ def measure(options: Options) -> list[Result]:
         sizes = itertools.count(200)
         asking.ask([f"{address}&width=100"])
         capacity = asking.ask([f"{address}&width={next(sizes)}" for _ in range(16)]).rate
-        # Each process of the API has all the render processes that it may have.
+        # Each process of the API has made pictures.
         asking.ask([f"{address}&width={next(sizes)}" for _ in range(32)], clients=32)
-        before = _left(ours)
         wrk.load([f"{address}&width=100"], wrk.WARM_UP_S)
+        before = held(ours)
         for _ in range(options.rounds):
             hot[BEFORE].append(wrk.load([f"{address}&width=100"], options.seconds).rate)
             with _cold(address, sizes, TIMES_TOO_MANY * capacity) as overload:
@@ -66,7 +66,7 @@ def measure(options: Options) -> list[Result]:
             refusals.append(overload.slowest_refusal_s)
             if not overload.refused or not overload.rendered:
                 raise RuntimeError(f"this was no overload: {overload}")
-            wait_until(lambda: _left(ours) <= before, what="all is as before", timeout_s=30)
+            wait_until_as(before, ours)
             hot[AFTER].append(wrk.load([f"{address}&width=100"], options.seconds).rate)
     rates = {name: Series(tuple(values)) for name, values in hot.items()}
     rounds = options.rounds
@@ -90,11 +90,6 @@ def measure(options: Options) -> list[Result]:
             (Bar(P99, FIFTY_MS, at_most=1), Bar(SLOWEST_REFUSAL, FIVE_SECONDS, at_most=1)),
         ),
     ]
-
-
-def _left(ours: ImageStack) -> int:
-    """How many processes the API has."""
-    return len(family(ours.api.pid))
 
 
 @contextlib.contextmanager
