@@ -112,8 +112,8 @@ def measure(options: Options) -> list[Result]:
             paths = [path for path in photos if path.name in names]
             contestants[BARE] = _loops(bare, kind, paths)
             results += _compare(kind.name, options, contestants, _first_bars(kind), NOTE)
-            if kind.format != "avif":
-                large = [path.name for path in photos if _pixels(path) >= LARGE_PIXELS]
+            large = [path.name for path in photos if _pixels(path) >= LARGE_PIXELS]
+            if kind.format != "avif" and large:
                 results += _further(kind, options, ours[FURTHER], rivals[IPX], large)
     return results
 

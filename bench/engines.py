@@ -1,7 +1,6 @@
 """Part `engines`: milliseconds a picture and likeness to a reference, so that fast is not worse.
 
-The reference is the photo shrunk whole by Pillow's Lanczos filter; likeness is SSIM over grey values
-(Wang et al. 2004), as scikit-image computes it.
+The reference is the photo shrunk whole by Pillow's Lanczos filter.
 """
 
 import io
@@ -18,10 +17,11 @@ import httpx
 import numpy as np
 import pyvips
 from PIL import ExifTags, Image, ImageOps
-from skimage.metrics import structural_similarity
 
 import imagestore.engines
+from bench import frombases
 from bench.cold import AVIF_PHOTOS, KINDS, Kind
+from bench.likeness import likeness_to_photo
 from bench.options import Options
 from bench.report import Bar, Result
 from bench.rivals import IPX, Rival, ipx
@@ -67,7 +67,7 @@ def measure(options: Options) -> list[Result]:
             likeness = {who: Series((_likeness(make, photos, kind),)) for who, make in judged.items()}
         bars = (AVIF_BAR,) if kind.format == "avif" else ()
         results.append(Result(f"engines, {name}, likeness", "SSIM", likeness, bars, SSIM_NOTE))
-    return results
+    return results + frombases.compare(options)
 
 
 def prepared_wand() -> ModuleType:
@@ -119,12 +119,4 @@ def _time(make: Callable[[Path, Kind], bytes], photos: Sequence[Path], kind: Kin
 
 
 def _likeness(make: Callable[[Path, Kind], bytes], photos: Sequence[Path], kind: Kind) -> float:
-    return float(np.median([_ssim(make(path, kind), path) for path in photos]))
-
-
-def _ssim(body: bytes, path: Path) -> float:
-    with Image.open(io.BytesIO(body)) as made, Image.open(path) as photo:
-        upright = ImageOps.exif_transpose(photo.convert("RGB"))
-        reference = upright.resize(made.size, Image.Resampling.LANCZOS)
-        grey = [np.asarray(each.convert("L")) for each in (made, reference)]
-        return float(structural_similarity(*grey))
+    return float(np.median([likeness_to_photo(make(path, kind), path) for path in photos]))

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 import bench.__main__
+from bench import frombases
 from bench.asking import ask
 from bench.cold import LARGE_PIXELS, Kind
 from bench.engines import _pillow
 from bench.fresh import WIDTHS, passes, sizes
+from bench.likeness import likeness
 from bench.options import MADE_UP, Options
 from bench.processes import cpu_s
 from bench.report import Bar, Result, as_json, markdown
@@ -256,3 +258,34 @@ print(pyvips.concurrency_get(), limits["thread"], dict(os.environ) == before)
 )
 def test_size_of_an_upload_is_that_of_its_photo(there: int, expected: str) -> None:
     assert named("5 MB", 5_000_000, there) == expected
+
+
+def test_sizes_from_both_bases_are_compared_with_those_from_the_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frombases, "LARGE_PIXELS", 2000 * 1500)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, size in {"large": (2000, 1500), "small": (200, 150)}.items():
+        (photos / f"{name}.jpg").write_bytes(pictures.photo(*size))
+
+    results = frombases.compare(Options(tmp_path, photos, 1, 1, 1))
+
+    assert [result.part for result in results] == [
+        "engines, 300 px JPEG from the large base, likeness",
+        "engines, 1200 px JPEG from the large base, likeness",
+        "engines, 300 px WEBP from the large base, likeness",
+        "engines, 1200 px WEBP from the large base, likeness",
+        "engines, 300 px JPEG from the small base, likeness",
+        "engines, 300 px WEBP from the small base, likeness",
+    ]
+    for result in results:
+        ((least, greatest),) = {result.ratio(bar).spread for bar in result.bars}
+        assert 0.8 < least == greatest < 1
+
+
+def test_likeness_is_1_for_the_same_and_little_for_another() -> None:
+    one, other = (pictures.photo(200, 150, seed=seed) for seed in (1, 2))
+
+    assert likeness(one, one) == 1
+    assert likeness(one, other) < 0.5
