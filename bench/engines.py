@@ -1,11 +1,13 @@
-"""Part `engines`: milliseconds a picture and likeness to a reference, so that fast is not worse.
+"""Part `engines`: milliseconds a picture, likeness to a reference and bytes, so that fast is not worse.
 
 The reference is the photo shrunk whole by Pillow's Lanczos filter.
 """
 
+import contextlib
 import io
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,7 +16,6 @@ from types import ModuleType
 from unittest import mock
 
 import httpx
-import numpy as np
 import pyvips
 from PIL import ExifTags, Image, ImageOps
 
@@ -24,7 +25,7 @@ from bench.cold import AVIF_PHOTOS, KINDS, Kind
 from bench.likeness import likeness_to_photo
 from bench.options import Options
 from bench.report import Bar, Result
-from bench.rivals import IPX, Rival, ipx
+from bench.rivals import IPX, THUMBOR, Rival, ipx, thumbor
 from bench.statistics import Series, alternate
 from imagestore.engines import vips
 from imagestore.probe import probe
@@ -35,39 +36,76 @@ NOTE = (
     "One process, median over the photos. The reference is Pillow's Lanczos filter over the whole photo; "
     "`Pillow` is `Image.thumbnail` with `reducing_gap=2`, encoded with its defaults."
 )
-SSIM_NOTE = (
-    "Median over the photos of SSIM with the reference; 1 is the same picture. IPX with its own settings."
+LOOKS_NOTE = (
+    "Median over the photos, of SSIM with the reference (1 is the same picture) and of kilobytes: more of "
+    "both is another quality, not more care. IPX and thumbor with their own settings; without photos that "
+    "are stored sideways, which these two leave as they are."
 )
 
 AVIF_BAR = Bar("vips", IPX, at_least=0.995)
 """Faster by less care would be no feat: 0.005 of some 0.95 may be missing."""
+
+Make = Callable[[Path, Kind], bytes]
 
 _SIDEWAYS = 5
 """From this orientation on the stored rows are the picture's columns (EXIF 2.32 4.6.4)."""
 
 
 def measure(options: Options) -> list[Result]:
-    """Milliseconds and likeness, for each engine and class of pictures."""
+    """Milliseconds, likeness and bytes, for each engine and class of pictures."""
     pyvips.concurrency_set(1)  # As each of our render processes has it.
-    results = []
-    makers: Mapping[str, Callable[[Path, Kind], bytes]] = {
+    makers: Mapping[str, Make] = {
         "vips": partial(_ours, vips),
         "wand": partial(_ours, prepared_wand()),
         "Pillow": _pillow,
     }
-    for kind in KINDS:
-        photos = options.jpegs()[: AVIF_PHOTOS if kind.format == "avif" else None]
-        contestants = {name: partial(_time, make, photos, kind) for name, make in makers.items()}
-        seen = alternate(contestants, options.rounds)
-        name = kind.name.removeprefix("cold, ")
-        series = {who: Series(tuple(values)) for who, values in seen.items()}
-        results.append(Result(f"engines, {name}", "ms a picture", series, (), NOTE))
-        with ipx(options.folder / name, photos[0].parent) as rival:
-            judged: dict[str, Callable[[Path, Kind], bytes]] = {**makers, IPX: partial(_asked, rival)}
-            likeness = {who: Series((_likeness(make, photos, kind),)) for who, make in judged.items()}
-        bars = (AVIF_BAR,) if kind.format == "avif" else ()
-        results.append(Result(f"engines, {name}, likeness", "SSIM", likeness, bars, SSIM_NOTE))
+    folder = options.jpegs()[0].parent
+    results = []
+    with contextlib.ExitStack() as stack:
+        rivals: Mapping[str, Make] = {
+            name: partial(_asked, stack.enter_context(start(options.folder / start.__name__, folder)))
+            for name, start in {IPX: ipx, THUMBOR: thumbor}.items()
+        }
+        for kind in KINDS:
+            photos = options.jpegs()[: AVIF_PHOTOS if kind.format == "avif" else None]
+            results.append(_times(makers, photos, kind, options.rounds))
+            judged = {**makers, **rivals}
+            if kind.format == "avif":
+                del judged[THUMBOR]
+            results += looks(judged, photos, kind)
     return results + frombases.compare(options)
+
+
+def _times(makers: Mapping[str, Make], photos: Sequence[Path], kind: Kind, rounds: int) -> Result:
+    contestants = {who: partial(_time, make, photos, kind) for who, make in makers.items()}
+    series = {who: Series(tuple(values)) for who, values in alternate(contestants, rounds).items()}
+    return Result(_title(kind), "ms a picture", series, (), NOTE)
+
+
+def looks(makers: Mapping[str, Make], photos: Sequence[Path], kind: Kind) -> list[Result]:
+    """How alike to the reference the pictures are, and for how many bytes; nothing if all are turned."""
+    alike: dict[str, list[float]] = {who: [] for who in makers}
+    kilobytes: dict[str, list[float]] = {who: [] for who in makers}
+    for path in (path for path in photos if probe(path, Limits()).orientation == 1):
+        for who, make in makers.items():
+            body = make(path, kind)
+            alike[who].append(likeness_to_photo(body, path))
+            kilobytes[who].append(len(body) / 1000)
+    if not all(alike.values()):
+        return []
+    bars = (AVIF_BAR,) if kind.format == "avif" else ()
+    return [
+        Result(f"{_title(kind)}, likeness", "SSIM", _medians(alike), bars, LOOKS_NOTE),
+        Result(f"{_title(kind)}, size", "KB a picture", _medians(kilobytes), (), LOOKS_NOTE),
+    ]
+
+
+def _title(kind: Kind) -> str:
+    return f"engines, {kind.name.removeprefix('cold, ')}"
+
+
+def _medians(values: Mapping[str, Sequence[float]]) -> dict[str, Series]:
+    return {who: Series((statistics.median(each),)) for who, each in values.items()}
 
 
 def prepared_wand() -> ModuleType:
@@ -109,14 +147,10 @@ def _pillow(path: Path, kind: Kind) -> bytes:
         return out.getvalue()
 
 
-def _time(make: Callable[[Path, Kind], bytes], photos: Sequence[Path], kind: Kind) -> float:
+def _time(make: Make, photos: Sequence[Path], kind: Kind) -> float:
     times = []
     for path in photos:
         began = time.process_time()
         make(path, kind)
         times.append(time.process_time() - began)
-    return 1000 * float(np.median(times))
-
-
-def _likeness(make: Callable[[Path, Kind], bytes], photos: Sequence[Path], kind: Kind) -> float:
-    return float(np.median([likeness_to_photo(make(path, kind), path) for path in photos]))
+    return 1000 * statistics.median(times)

@@ -18,7 +18,7 @@ import bench.__main__
 from bench import frombases
 from bench.asking import ask
 from bench.cold import LARGE_PIXELS, Kind
-from bench.engines import _pillow
+from bench.engines import _pillow, looks
 from bench.fresh import WIDTHS, passes, sizes
 from bench.likeness import likeness
 from bench.options import MADE_UP, Options
@@ -289,3 +289,15 @@ def test_likeness_is_1_for_the_same_and_little_for_another() -> None:
 
     assert likeness(one, one) == 1
     assert likeness(one, other) < 0.5
+
+
+def test_likeness_and_bytes_are_of_photos_that_lie_as_they_are_stored(tmp_path: Path) -> None:
+    picture = pictures.texture(200, 150)
+    paths = [pictures.oriented(picture, orientation).put(tmp_path) for orientation in (1, 6)]
+    made = {"as it is": lambda path, kind: path.read_bytes()}
+
+    likeness, size = looks(made, paths, Kind(200, "jpeg"))
+
+    assert likeness.series["as it is"].values == (1,)
+    assert size.series["as it is"].values == (paths[0].stat().st_size / 1000,)
+    assert looks(made, paths[1:], Kind(200, "jpeg")) == []
