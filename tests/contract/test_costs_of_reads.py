@@ -18,6 +18,7 @@ from PIL import Image
 from api.app import build
 from imagestore.names import WATERMARK_DOMAIN
 from imagestore.records import ImageRecord
+from imagestore.rendition import Rendition
 from imagestore.service import ImageStore
 from imagestore.settings import Settings
 from tests import pictures
@@ -99,6 +100,7 @@ def asked_store(folder: Path, server: Server, **env: str) -> Iterator[Asked]:
         record = with_large_base(asked)
         for url in INFOS.values():
             asked.get(url(record))
+        store.reads.keep_all([store.reads.wanted(record, Rendition(width=50))])
         yield asked
 
 
@@ -217,6 +219,18 @@ def test_further_size_opens_no_original(asked: Asked) -> None:
     record = with_large_base(asked)
 
     assert asked.costs(f"/image/read?id={record.id}&width=1100") == Costs(round_trips=6, tasks=1)
+
+
+def test_five_presets_cost_one_task_and_one_opening(asked: Asked) -> None:
+    record = asked.upload()
+    wanted = [asked.store.reads.wanted(record, Rendition(width=width)) for width in range(100, 1100, 200)]
+
+    with counted() as costs:
+        failures = asked.store.reads.keep_all(wanted)
+
+    assert failures == [None] * 5
+    # Each is looked for, leased, looked for again, kept and let go of.
+    assert costs == Costs(round_trips=25, looks=1, opens=1, tasks=1)
 
 
 def test_watermark_costs_its_record_and_its_file(asked: Asked) -> None:
