@@ -57,7 +57,7 @@ def measure(options: Options) -> list[Result]:
     makers: Mapping[str, Make] = {
         "vips": partial(_ours, vips),
         "wand": partial(_ours, prepared_wand()),
-        "Pillow": _pillow,
+        "Pillow": pillow,
     }
     folder = options.jpegs()[0].parent
     results = []
@@ -135,7 +135,8 @@ def _ours(engine: ModuleType, path: Path, kind: Kind) -> bytes:
     return body
 
 
-def _pillow(path: Path, kind: Kind) -> bytes:
+def pillow(path: Path, kind: Kind) -> bytes:
+    """By Pillow alone, in the fastest way that it has of its own."""
     with Image.open(path) as photo:
         turned = photo.getexif().get(ExifTags.Base.Orientation, 1) >= _SIDEWAYS
         across, down = (photo.height, photo.width) if turned else photo.size
