@@ -26,8 +26,8 @@ CLIENTS = 256
 """Enough that no request of the schedule waits for a client."""
 
 NOTE = (
-    f"Cold requests come at {TIMES_TOO_MANY} times the rate that is rendered without other load, each for a "
-    "width of its own; hot ones by wrk, on one URL. Afterwards the API and nginx hold what they held before: "
+    f"Cold requests come at {TIMES_TOO_MANY} times the rate that is rendered without other load, each for "
+    "a picture of its own; hot ones by wrk, on one URL. Afterwards the API and nginx hold what they held: "
     "processes, descriptors, connections but for those of pools, and no lock, slot or place in the line. "
     f"A load of {wrk.WARM_UP_S} s on the hot one goes before the first round."
 )
@@ -50,18 +50,18 @@ def measure(options: Options) -> list[Result]:
         path = max(options.jpegs(), key=lambda each: each.stat().st_size)
         image = ours.upload(path.read_bytes(), dkey="bench.jpg")
         address = f"{ours.address}/image/read?id={image['id']}"
-        sizes = itertools.count(200)
+        wishes = _wishes()
         asking.ask([f"{address}&width=100"])
         # The greater, which other work on the machine has disturbed less; and each process has made pictures.
         capacity = max(
-            asking.ask([f"{address}&width={next(sizes)}" for _ in range(32)], clients=clients).rate
+            asking.ask([f"{address}&{next(wishes)}" for _ in range(32)], clients=clients).rate
             for clients in (4, 32)
         )
         wrk.load([f"{address}&width=100"], wrk.WARM_UP_S)
         before = held(ours)
         for _ in range(options.rounds):
             hot[BEFORE].append(wrk.load([f"{address}&width=100"], options.seconds).rate)
-            with _cold(address, sizes, TIMES_TOO_MANY * capacity) as overload:
+            with _cold(address, wishes, TIMES_TOO_MANY * capacity) as overload:
                 wait_until(lambda: overload.refused > 0, what="a refusal", timeout_s=20)
                 load = wrk.load([f"{address}&width=100"], options.seconds)
             hot[DURING].append(load.rate)
@@ -95,8 +95,13 @@ def measure(options: Options) -> list[Result]:
     ]
 
 
+def _wishes() -> Iterator[str]:
+    """Pictures of alike sizes, each of its own: a run asks for more of them than there are widths."""
+    return (f"width={width}&quality={quality}" for quality in range(50, 100) for width in range(200, 600))
+
+
 @contextlib.contextmanager
-def _cold(address: str, sizes: "itertools.count[int]", rate: float) -> Iterator[_Overload]:
+def _cold(address: str, wishes: Iterator[str], rate: float) -> Iterator[_Overload]:
     """Asks for `rate` new widths a second until the block ends; then waits for the answers."""
     seen, lock, stop = _Overload(), threading.Lock(), threading.Event()
 
@@ -126,7 +131,7 @@ def _cold(address: str, sizes: "itertools.count[int]", rate: float) -> Iterator[
             for number in itertools.count():
                 if stop.wait(max(0.0, began + number / rate - time.perf_counter())):
                     return
-                asked.append(clients.submit(ask, f"{address}&width={next(sizes)}"))
+                asked.append(clients.submit(ask, f"{address}&{next(wishes)}"))
 
         scheduler = threading.Thread(target=schedule)
         scheduler.start()

@@ -15,13 +15,13 @@ from pathlib import Path
 NICENESS = 7
 """nice(2): a fifth of the weight of others that want the same processor, as each step is 1.25 (sched(7))."""
 
-SESSION_NICENESS = 11
-"""The same of a session on one processor: a twelfth."""
+SESSION_NICENESS = 13
+"""The same of a session on one processor: an eighteenth."""
 
 STARVED_S = 0.02
 """A task that waited longer than this for a processor, and longer than it had one, was starved."""
 
-INSIST_AFTER_S, INSIST_EVERY_S = 2.0, 0.5
+INSIST_AFTER_S, INSIST_EVERY_S = 0.75, 0.25
 """A task that has taken so long insists, and again so often: a load that never ends must not keep it from
 ending in its time."""
 

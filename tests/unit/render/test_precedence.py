@@ -65,7 +65,7 @@ def test_task_that_takes_long_insists_and_the_next_one_gives_way(
     wait_until(lambda: gives_way(renderer, picture), what="the session gives way again")
 
 
-@pytest.mark.parametrize(("processors", "expected"), [(1, 11), (2, 14), (4, 17), (64, 19)])
+@pytest.mark.parametrize(("processors", "expected"), [(1, 13), (2, 16), (4, 19), (64, 19)])
 def test_session_of_one_busy_process_weighs_as_that_process(
     monkeypatch: pytest.MonkeyPatch, processors: int, expected: int
 ) -> None:
