@@ -2,26 +2,30 @@
 
 nginx needs a hundredth of a picture's time to send it, so decoders step back. Niceness says so, but where the
 kernel shares out processors by session first (sched(7), autogroup: most distributions), it counts among the
-processes of one session alone, and nginx is in another one. There a session has a niceness itself. It can
-be put back to 0 at any time, so that a decoder may also be of the class SCHED_IDLE, which nobody can leave:
-others then wake on its processor as if nobody was there, instead of in line behind each other.
+processes of one session alone, and nginx is in another one. There a session has a niceness itself.
 """
 
 import contextlib
 import math
 import os
+import time
 from pathlib import Path
 
 NICENESS = 7
 """nice(2): a fifth of the weight of others that want the same processor, as each step is 1.25 (sched(7))."""
 
-SESSION_NICENESS = 13
-"""The same of a session on one processor: an eighteenth."""
+SESSION_NICENESS = 16
+"""The same of a session on one processor: a thirty-fifth."""
 
-STARVED_S = 0.02
-"""A task that waited longer than this for a processor, and longer than it had one, was starved."""
+STARVED_S, STARVED_TIMES = 0.1, 2
+"""A task that waited longer than this for a processor, and so many times longer than it had one, was starved.
+Decoders that have the machine to themselves wait about as long as they work, where the kernel puts two on
+one processor."""
 
-INSIST_AFTER_S, INSIST_EVERY_S = 0.75, 0.25
+_BUSY = 0.1
+"""Up to this part of them idle, processors count as busy; where hits keep them busy it is a fiftieth."""
+
+INSIST_AFTER_S, INSIST_EVERY_S = 1.0, 0.25
 """A task that has taken so long insists, and again so often: a load that never ends must not keep it from
 ending in its time."""
 
@@ -35,28 +39,6 @@ def step_back() -> None:
     """For the calling process, which becomes a session of its own: the other half is done by `Session`."""
     os.nice(NICENESS)
     os.setsid()
-    # A sandbox may forbid it.
-    with contextlib.suppress(OSError):
-        if shared_by_session():
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
-def shared_by_session(root: Path = Path("/")) -> bool:
-    """Whether autogroup is in effect for us: it is switched on, and no control group that we are in, of
-    either version, has a share of its own (a container, a service beside one with `CPUWeight`)."""
-    try:
-        if (root / "proc/sys/kernel/sched_autogroup_enabled").read_text().strip() != "1":
-            return False
-        for line in (root / "proc/self/cgroup").read_text().splitlines():
-            _, controllers, group = line.split(":", 2)
-            if "cpu" in controllers.split(",") and group != "/":
-                return False
-            ours = root / "sys/fs/cgroup" / group.lstrip("/")
-            if not controllers and any((each / "cpu.weight").exists() for each in (ours, *ours.parents)):
-                return False
-    except OSError:
-        return False
-    return True
 
 
 class Turns:
@@ -64,17 +46,30 @@ class Turns:
 
     def __init__(self) -> None:
         self._began = _ran_and_waited_s()
+        self._began_s, self._began_idle_s = time.monotonic(), _idle_s()
 
     @property
     def starved(self) -> bool:
         """Whether they waited for most of the time that they could have run, since others were in their way.
-        Waiting for a disk does not count; without the kernel's figures nothing does."""
+        Waiting for a disk does not count, nor beside a processor that is idle: the kernel is in no hurry to
+        move what has little weight. Without its figures nothing counts."""
+        processors_s = (time.monotonic() - self._began_s) * (os.cpu_count() or 1)
+        if _idle_s() - self._began_idle_s > _BUSY * processors_s:
+            return False
         now, none = _ran_and_waited_s(), (0.0, 0.0)
         ran_s, waited_s = (
             sum(now[thread][which] - self._began.get(thread, none)[which] for thread in now)
             for which in (0, 1)
         )
-        return waited_s > max(ran_s, STARVED_S)
+        return waited_s > max(STARVED_TIMES * ran_s, STARVED_S)
+
+
+def _idle_s() -> float:
+    """All processors together, since the machine was started: `/proc/uptime` (proc(5)), to hundredths."""
+    try:
+        return float(Path("/proc/uptime").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _ran_and_waited_s() -> dict[str, tuple[float, float]]:

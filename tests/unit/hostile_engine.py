@@ -131,20 +131,17 @@ def _spin(_: str) -> None:
 
 
 def _starve(_: str) -> None:
-    """Work beside three others of the same weight on one processor."""
-    mine = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(mine)})
+    """Work beside four others of the same weight on each processor."""
     others = []
-    for _ in range(3):
+    for _ in range(4 * (os.cpu_count() or 1)):
         others.append(os.fork())
         if not others[-1]:
             _work(60)
             os._exit(0)
-    _work(0.1)
+    _work(0.15)
     for other in others:
         os.kill(other, signal.SIGKILL)
         os.waitpid(other, 0)
-    os.sched_setaffinity(0, mine)
 
 
 def _work(seconds: float) -> None:
