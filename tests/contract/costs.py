@@ -57,7 +57,8 @@ def counted() -> Iterator[Costs]:
             patch.setattr(owner, name, count_and_work)
 
         count(PooledDatabase, "_connect", "turns")
-        count(AbstractConnection, "send_packed_command", "round_trips")
+        count(AbstractConnection, "send_packed_command", "round_trips", _is_ours_and_asked)
+        patch.setattr(AbstractConnection, "on_connect_check_health", _greet_uncounted)
         count(os, "fsync", "syncs")
         count(os, "stat", "looks", _is_our_original)
         count(os, "lstat", "looks", _is_our_original)
@@ -112,6 +113,25 @@ def _seen_opens(costs: Costs) -> Iterator[None]:
 
 def _is_ours(_: object = None) -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def _is_ours_and_asked(connection: AbstractConnection) -> bool:
+    """Not a greeting: whether one is needed is up to who else uses the pool's connections just then."""
+    return _is_ours() and connection not in _greeting
+
+
+_greeting: set[AbstractConnection] = set()
+"""Connections that are being made."""
+
+_greet = AbstractConnection.on_connect_check_health
+
+
+def _greet_uncounted(connection: AbstractConnection, *arguments: Any, **options: Any) -> Any:
+    _greeting.add(connection)
+    try:
+        return _greet(connection, *arguments, **options)
+    finally:
+        _greeting.discard(connection)
 
 
 def _is_our_original(path: object) -> bool:
