@@ -23,7 +23,8 @@ P99, FIFTY_MS = "hot p99 under overload", "50 ms"
 
 TIMES_TOO_MANY = 4
 CLIENTS = 256
-"""Enough that no request of the schedule waits for a client."""
+"""Each waits up to 4 s for an answer, so that a fast machine is asked less often than the schedule says; an
+address may have 1,000 connections."""
 
 NOTE = (
     f"Cold requests come at {TIMES_TOO_MANY} times the rate that is rendered without other load, each for "
@@ -102,7 +103,7 @@ def _wishes() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _cold(address: str, wishes: Iterator[str], rate: float) -> Iterator[_Overload]:
-    """Asks for `rate` new widths a second until the block ends; then waits for the answers."""
+    """Asks for `rate` new pictures a second until the block ends; then waits for the answers."""
     seen, lock, stop = _Overload(), threading.Lock(), threading.Event()
 
     def ask(url: str) -> None:

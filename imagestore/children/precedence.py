@@ -29,6 +29,8 @@ INSIST_AFTER_S, INSIST_EVERY_S = 1.0, 0.25
 """A task that has taken so long insists, and again so often: a load that never ends must not keep it from
 ending in its time."""
 
+_THREADS = Path("/proc/self/task")
+
 _MOST = 19
 
 _DOUBLE = 3
@@ -75,11 +77,11 @@ def _idle_s() -> float:
 def _ran_and_waited_s() -> dict[str, tuple[float, float]]:
     """By thread. Documentation/scheduler/sched-stats.rst of Linux, `/proc/<pid>/schedstat`."""
     seen = {}
-    # A thread may end meanwhile; some kernels have no such file.
-    with contextlib.suppress(OSError, ValueError):
-        for thread in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
-                ran, waited, _ = file.read().split()
+    for thread in os.listdir(_THREADS):
+        # It may end meanwhile, and must not hide the others, whose whole life would count then.
+        # Some kernels have no such file.
+        with contextlib.suppress(OSError, ValueError):
+            ran, waited, _ = (_THREADS / thread / "schedstat").read_bytes().split()
             seen[thread] = int(ran) / 1e9, int(waited) / 1e9
     return seen
 

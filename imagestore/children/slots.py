@@ -124,7 +124,7 @@ class Slots:
         """The clock may have been set."""
         try:
             is_narrow = abs(time.time() - self._narrow.stat().st_mtime) < _NARROW_S
-        except FileNotFoundError:
+        except OSError:
             is_narrow = False
         return max(1, len(self._files) // 2) if is_narrow else len(self._files)
 

@@ -86,6 +86,17 @@ def test_who_waits_longer_than_he_runs_is_starved(
     assert precedence.Turns().starved == expected
 
 
+def test_a_thread_that_ends_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precedence, "_THREADS", tmp_path)
+    for thread in ("1", "2", "3"):
+        (tmp_path / thread).mkdir()
+    monkeypatch.setattr(os, "listdir", lambda _: ["2", "1", "3"])
+    for thread in ("1", "3"):
+        (tmp_path / thread / "schedstat").write_text("1000000000 2000000000 7\n")
+
+    assert precedence._ran_and_waited_s() == {"1": (1.0, 2.0), "3": (1.0, 2.0)}
+
+
 @pytest.mark.parametrize(("idle_s", "expected"), [(0.15, True), (0.25, False)])
 def test_nobody_starves_beside_an_idle_processor(
     monkeypatch: pytest.MonkeyPatch, idle_s: float, expected: bool
