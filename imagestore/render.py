@@ -18,6 +18,7 @@ from typing import Any
 import imagestore.engines
 from imagestore.children.decoder import Orders, Reply
 from imagestore.children.decoders import Decoders
+from imagestore.children.others import Others
 from imagestore.children.process import Died, Late, NotTaken, StartMethod
 from imagestore.children.slots import Slots
 from imagestore.engines import Inspection, Mark, Wish
@@ -106,7 +107,8 @@ class Renderer:
         self._orders = Orders(engines[engine], limits, encoding, scratch.absolute(), asker=0)
         self._max_tasks = max_tasks
         self._start_method = start_method
-        self._slots = Slots(slots, processes, queue=queue, timeout_s=queue_timeout_s)
+        self._others = Others()
+        self._slots = Slots(slots, processes, queue=queue, timeout_s=queue_timeout_s, others=self._others)
         self._lock = threading.Lock()
         self._decoders: Decoders | None = None
         self._closed = False
@@ -226,8 +228,6 @@ class Renderer:
             reply, outcome = Reply(), "internal-error"
             try:
                 reply = self._ask(task, arguments)
-                if reply.starved:
-                    self._slots.narrow()
                 if reply.error:
                     raise reply.error
                 if reply.bug:
@@ -254,6 +254,7 @@ class Renderer:
     def _ask(self, task: str, arguments: Sequence[Any]) -> Reply:
         started = time.monotonic()
         killed = 0
+        far = self._others.are_a_crowd
         while time.monotonic() < started + _PATIENCE_S:
             decoders = self._open_decoders()
             fit = False
@@ -264,7 +265,7 @@ class Renderer:
             try:
                 # What a killed decoder took of the picture's time is not given back.
                 left_s = self._limits.render_timeout_s - (time.monotonic() - started if killed else 0)
-                reply = decoder.ask(task, arguments, left_s)
+                reply = decoder.ask(task, arguments, left_s, far=far)
                 fit = reply.fit
                 return reply
             except NotTaken:

@@ -56,7 +56,7 @@ class Orders:
 class Reply:
     """An answer. `engine` is the name of the engine that was chosen last, or empty; `results` are in the
     order of the wishes; `decodes` counts how often the original was opened and decoded; `fit` says
-    whether the process is good for another task, `starved` whether others kept the processors from it."""
+    whether the process is good for another task."""
 
     engine: str = ""
     facts: Facts | None = None
@@ -66,7 +66,6 @@ class Reply:
     error: ImagestoreError | None = None
     bug: str | None = None
     fit: bool = True
-    starved: bool = False
 
 
 def serve(orders: Orders, pipe: Connection) -> None:
@@ -94,7 +93,6 @@ class _Desk:
 
     def answer(self, task: str, arguments: Sequence[Any]) -> Reply:
         self._chosen, self._decodes = "", 0
-        turns = precedence.Turns()
         _allow_cpu_seconds(self._orders.limits)
         try:
             reply: Reply = getattr(self, task)(*arguments)
@@ -107,7 +105,7 @@ class _Desk:
             bug = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
             reply = Reply(bug=bug, fit=False)
         _empty(self._orders.folder)
-        return replace(reply, engine=self._chosen, decodes=self._decodes, starved=turns.starved)
+        return replace(reply, engine=self._chosen, decodes=self._decodes)
 
     def check(self) -> Reply:
         """Refuse to work with an ImageMagick that would open what it must not."""

@@ -81,8 +81,8 @@ class Decoder:
         """Whether it may be asked again."""
         return not self._spent and self._tasks_left > 0 and not (self._started and self._started.has_ended)
 
-    def ask(self, task: str, arguments: Sequence[Any], timeout_s: float) -> Reply:
-        """Give it one task and wait for the answer. After an error it is of no more use.
+    def ask(self, task: str, arguments: Sequence[Any], timeout_s: float, *, far: bool) -> Reply:
+        """Give it one task and wait for the answer. After an error it is of no more use. `far` as `Session`.
 
         Raises:
             NotTaken, Late, Died: as they say.
@@ -90,7 +90,7 @@ class Decoder:
         self._tasks_left -= 1
         try:
             started = self._started or self._start()
-            started.session.give_way()
+            started.session.give_way(far=far)
             try:
                 started.pipe.send((task, arguments))
             except OSError as error:

@@ -17,14 +17,12 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from imagestore.children.others import Others
 from imagestore.errors import Overloaded
 from imagestore.patience import waited_s
 
 _RECHECK_S = 0.05
 """A slot whose holder was killed comes free without a word; waiters look again after so long."""
-
-_NARROW_S = 2.0
-"""How long half of the slots stay unused after the last word that their holders starve."""
 
 
 class Slots:
@@ -33,27 +31,23 @@ class Slots:
     Waiters of one process stand in one line, first come, first served; only its head competes with
     the heads of other processes, so that a free slot wakes one thread a process. The word that a
     slot is free goes round through a named pipe: waiting costs no polling, and a turn that need not
-    wait costs an open and a flock (10 µs, measured 2026-11 on Linux 6.18).
+    wait costs an open and a flock (10 µs, measured 2026-11 on Linux 6.18). Beside a crowd of `others`
+    some slots stay unused: as much work done, and it stands in their way on fewer processors.
     """
 
-    def __init__(self, folder: Path, count: int, *, queue: int, timeout_s: float) -> None:
+    def __init__(
+        self, folder: Path, count: int, *, queue: int, timeout_s: float, others: Others | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._files = [folder / str(number) for number in range(count)]
-        self._narrow = folder / "narrow"
         self._queue = queue
+        self._others = others
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._line: deque[threading.Event] = deque()
         self._bell = _open_bell(folder / "bell")
         self._close = weakref.finalize(self, os.close, self._bell)
-
-    def narrow(self) -> None:
-        """Who has a slot gets little of a processor: half as many share it for a while. That is as much work
-        done, and it stands in the way of others on half as many processors."""
-        # A disk without room is no reason to lose a picture.
-        with contextlib.suppress(OSError):
-            self._narrow.touch(mode=0o600)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -108,7 +102,8 @@ class Slots:
         raise Overloaded(f"no processor came free within {max(0, round(seconds, 1)):g} s, try again soon")
 
     def _try(self) -> int | None:
-        for file in self._files[: self._count()]:
+        count = len(self._files)
+        for file in self._files[: self._others.leave(count) if self._others else count]:
             slot = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,14 +114,6 @@ class Slots:
             else:
                 return slot
         return None
-
-    def _count(self) -> int:
-        """The clock may have been set."""
-        try:
-            is_narrow = abs(time.time() - self._narrow.stat().st_mtime) < _NARROW_S
-        except OSError:
-            is_narrow = False
-        return max(1, len(self._files) // 2) if is_narrow else len(self._files)
 
     def _ring(self) -> None:
         # A full pipe rings loudly enough.

@@ -130,27 +130,6 @@ def _spin(_: str) -> None:
     re.match(r"(a+)+$", "a" * 60 + "b")
 
 
-def _starve(_: str) -> None:
-    """Work beside four others of the same weight on each processor."""
-    others = []
-    for _ in range(4 * (os.cpu_count() or 1)):
-        others.append(os.fork())
-        if not others[-1]:
-            _work(60)
-            os._exit(0)
-    _work(0.15)
-    for other in others:
-        os.kill(other, signal.SIGKILL)
-        os.waitpid(other, 0)
-
-
-def _work(seconds: float) -> None:
-    """So long on a processor."""
-    until = time.process_time() + seconds
-    while time.process_time() < until:
-        pass
-
-
 def _eat(_: str) -> None:
     hoard = []
     while True:
@@ -186,7 +165,6 @@ _COMMANDS: Mapping[str, Any] = {
     "half-an-answer": _half_an_answer,
     "stop": _stop,
     "spin": _spin,
-    "starve": _starve,
     "eat": _eat,
     "litter": _litter,
     "litter-and-hang": _litter_and_hang,

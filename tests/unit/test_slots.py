@@ -3,7 +3,6 @@
 import contextlib
 import contextvars
 import fcntl
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from imagestore.children.others import Others
 from imagestore.children.slots import Slots
 from imagestore.errors import Overloaded
 from imagestore.patience import note_wait
@@ -192,27 +192,41 @@ def test_a_fork_that_lives_on_does_not_keep_the_slot(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize(("count", "narrow"), [(1, 1), (2, 1), (5, 2)])
-def test_starved_holders_are_half_as_many_for_a_while(
-    count: int, narrow: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("imagestore.children.slots._NARROW_S", 60)
-    slots = Slots(tmp_path, count, queue=0, timeout_s=20)
+def test_a_crowd_leaves_some_slots_unused_until_it_is_gone(tmp_path: Path) -> None:
+    others = Crowd(left=2)
+    slots = Slots(tmp_path, 3, queue=0, timeout_s=20, others=others)
 
-    slots.narrow()
-    for_now = turns_at_once(slots)
-    os.utime(tmp_path / "narrow", (time.time() - 61, time.time() - 61))
+    beside_it = turns_at_once(slots)
+    others.left = 3
 
-    assert (for_now, turns_at_once(slots)) == (narrow, count)
+    assert (beside_it, turns_at_once(slots)) == (2, 3)
 
 
-def test_a_turn_is_not_lost_for_want_of_room_for_the_word(tmp_path: Path) -> None:
-    slots = Slots(tmp_path, 2, queue=0, timeout_s=20)
-    (tmp_path / "narrow").symlink_to(tmp_path / "nowhere" / "file")
+def test_who_waits_in_line_gets_the_slot_that_a_crowd_gives_back(tmp_path: Path) -> None:
+    others, done = Crowd(left=1), threading.Event()
+    slots = Slots(tmp_path, 2, queue=1, timeout_s=20, others=others)
+    first = hold(slots, done)
+    wait_until(lambda: turns_at_once(Slots(tmp_path, 1, queue=0, timeout_s=20)) == 0, what="the first has it")
+    second = hold(slots, done, (both := threading.Event()).set)
+    wait_for_line(slots, 1)
 
-    slots.narrow()
+    others.left = 2
 
-    assert turns_at_once(slots) == 2
+    assert both.wait(20)
+    done.set()
+    first.join()
+    second.join()
+
+
+class Crowd(Others):
+    """One that leaves so many."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def leave(self, count: int) -> int:
+        return min(count, self.left)
 
 
 def turns_at_once(slots: Slots) -> int:
