@@ -6,8 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-_EVERY_S = 0.25
-"""Between two looks. The kernel counts in hundredths of a second for each processor."""
+_EVERY_S, _OLD_S = 0.25, 1.0
+"""Between two looks, and when the last one is too old to say what is now. The kernel counts in hundredths of
+a second for each processor."""
 
 _CROWD, _IDLE = 0.45, 0.05
 """Others that take more than this part of all processors are a crowd, if no more than that is idle. Measured
@@ -45,9 +46,10 @@ class Others:
     def _crowd(self) -> float:
         """Their part of all processors, or 0 if they are no crowd."""
         with self._lock:
-            if time.monotonic() - self._looked >= _EVERY_S:
+            age_s = time.monotonic() - self._looked
+            if age_s >= _EVERY_S:
                 before, self._ticks, self._looked = self._ticks, _read(), time.monotonic()
-                self._share = _crowd(before, self._ticks)
+                self._share = _crowd(before, self._ticks) if age_s < _OLD_S else 0.0
             return self._share
 
 

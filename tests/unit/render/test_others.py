@@ -86,6 +86,17 @@ def test_looks_are_some_time_apart(stat: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not seen.are_a_crowd
 
 
+def test_what_was_long_ago_is_no_crowd(stat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Others()
+    monkeypatch.setattr(others, "_OLD_S", 0.0)
+    spend(stat, 100, 0, 0, 0, 0)
+    long_ago = seen.are_a_crowd
+    monkeypatch.setattr(others, "_OLD_S", 60.0)
+    spend(stat, 200, 0, 0, 0, 0)
+
+    assert (long_ago, seen.are_a_crowd) == (False, True)
+
+
 def test_programs_that_keep_all_processors_busy_are_a_crowd() -> None:
     seen = Others()
     busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(4 * (os.cpu_count() or 1))]
