@@ -52,6 +52,9 @@ _ENVIRONMENT = {
     "MAGICK_THREAD_LIMIT": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    # Frames in pages of 2 MiB where the kernel gives them when asked: a fault for each 4 KiB costs 4 µs in
+    # a virtual machine (measured 2026-11).
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     # Each arena of glibc reserves 64 MiB of the address space that RLIMIT_AS counts.
     "MALLOC_ARENA_MAX": "2",
     "MAGICK_CONFIGURE_PATH": str(Path(imagestore.engines.__file__).parent / "policy"),

@@ -98,3 +98,24 @@ def test_base_goes_through_the_pipe_once(renderer: Renderer) -> None:
     assert by_decoder.written in about(len(sample.data) + len(picture.body))
     assert by_us.written in about(len(sample.data))
     assert by_us.read in about(len(picture.body))
+
+
+def test_memory_of_a_picture_serves_the_next(renderer: Renderer, tmp_path: Path) -> None:
+    """A block that goes back to the kernel comes again in pages that it must clear."""
+    sample = pictures.encode(Image.effect_noise((2800, 2000), 90).convert("RGB"), "jpeg")
+    assert len(sample.data) > 2**21
+    source, wish = sample.put(tmp_path), Rendition.parse("width=900&format=jpeg")
+    (decoder,) = decoders()
+    for _ in range(2):
+        renderer.render(source, sample.facts, wish, None)
+    before = pages_given(decoder)
+
+    for _ in range(5):
+        renderer.render(source, sample.facts, wish, None)
+
+    assert (pages_given(decoder) - before) / 5 < len(sample.data) / os.sysconf("SC_PAGESIZE") / 4
+
+
+def pages_given(pid: int) -> int:
+    """So often the kernel gave the process a page (`minflt`, proc_pid_stat(5))."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
