@@ -29,10 +29,8 @@ class CacheLink:
         self._writes = Breaker("room in the cache")
         renew = self.script("renew")
         self.leases = Leases(
-            lambda key, token, life_ms: bool(
-                self.ask(lambda: self.redis.set(key, token, nx=True, px=life_ms), away=True)
-            ),
-            lambda key, token, life_ms: self.ask(lambda: renew(keys=[key], args=[token, life_ms]), away=None),
+            self._take,
+            lambda keys, token, life_ms: self.ask(lambda: renew(keys=keys, args=[token, life_ms]), away=None),
         )
 
     def script(self, name: str) -> Callable[..., Any]:
@@ -88,6 +86,16 @@ class CacheLink:
             self._writes.failed(taken)
             taken = True
         return bool(taken), seen
+
+    def _take(self, keys: Sequence[str], token: str, life_ms: int) -> Sequence[bool]:
+        def ask() -> list[bool]:
+            trip = self.redis.pipeline(transaction=False)
+            for key in keys:
+                trip.set(key, token, nx=True, px=life_ms)
+            return [bool(taken) for taken in trip.execute()]
+
+        taken: list[bool] = self.ask(ask, away=[True] * len(keys))
+        return taken
 
     def insist(self, tell: Callable[[], Any]) -> bool:
         """Whether a write arrived. It is tried twice, also while others have given up."""

@@ -24,25 +24,25 @@ class Lease:
     ended: bool = False
 
 
-Take = Callable[[str, str, int], bool]
-"""Is given a key, a token and a life in milliseconds and says whether the lock is the token's now (also
-when Redis is away)."""
-
-
 class Leases:
     """Takes, renews and ends locks.
 
-    `renew` is given the same as `take`; a life of 0 ends the lock.
+    `take` is given keys, a token and a life in milliseconds, and says of each whether it is the token's now
+    (also when Redis is away). `renew` is given the same; a life of 0 ends the locks.
     """
 
-    def __init__(self, take: Take, renew: Callable[[str, str, int], object]) -> None:
+    def __init__(
+        self,
+        take: Callable[[Sequence[str], str, int], Sequence[bool]],
+        renew: Callable[[Sequence[str], str, int], object],
+    ) -> None:
         self._take = take
         self._renew = renew
 
     @contextlib.contextmanager
-    def hold(self, key: str, *, patience_s: float, take: Take) -> Iterator[Lease]:
-        """Hold `key` for the block, or go on without it when patience is over. `take` may do more than the
-        general one, and say yes too where there is nothing left to wait for."""
+    def hold(self, key: str, *, patience_s: float, take: Callable[[str, str, int], bool]) -> Iterator[Lease]:
+        """Hold `key` for the block, or go on without it when patience is over. `take`, for this key alone,
+        may do more than the general one, and say yes too where there is nothing left to wait for."""
         lease = Lease(key, secrets.token_hex(8))
         deadline = time.monotonic() + patience_s
         while not take(key, lease.token, LIFE_S * 1000) and time.monotonic() < deadline:
@@ -51,12 +51,13 @@ class Leases:
             yield lease
 
     @contextlib.contextmanager
-    def hold_free(self, keys: Sequence[str]) -> Iterator[list[str]]:
-        """Hold those of `keys` that nobody holds now, and give them."""
+    def hold_free(self, keys: Sequence[str]) -> Iterator[list[Lease]]:
+        """Hold those of `keys` that nobody holds now."""
         token = secrets.token_hex(8)
-        free = [key for key in keys if self._take(key, token, LIFE_S * 1000)]
-        with self._kept([Lease(key, token) for key in free]):
-            yield free
+        taken = self._take(keys, token, LIFE_S * 1000) if keys else []
+        leases = [Lease(key, token) for key, ours in zip(keys, taken, strict=True) if ours]
+        with self._kept(leases):
+            yield leases
 
     @contextlib.contextmanager
     def hold_if_free(self, key: str) -> Iterator[bool]:
@@ -66,10 +67,11 @@ class Leases:
 
     @contextlib.contextmanager
     def _kept(self, leases: Sequence[Lease]) -> Iterator[None]:
+        """All of one token."""
+
         def renew(life_ms: int) -> None:
-            for lease in leases:
-                if not lease.ended:
-                    self._renew(lease.key, lease.token, life_ms)
+            if held := [lease for lease in leases if not lease.ended]:
+                self._renew([lease.key for lease in held], held[0].token, life_ms)
 
         try:
             with heartbeat(lambda: renew(LIFE_S * 1000), every_s=1):

@@ -6,6 +6,7 @@ makes a picture, while the others wait for it.
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from imagestore.cachelink import CacheLink
 from imagestore.cachewords import (
@@ -184,20 +185,32 @@ class PictureCache:
         remembered as those of `single_flight`. Gives for the fields that are seen to, and not for
         those that somebody else makes, why they could not be made, or None.
         """
-        missing = [field for field in etags if self.picture(sha256, field) is None]
+        missing = self._missing(sha256, list(etags))
         seen_to: dict[str, ImagestoreError | None] = {field: None for field in etags if field not in missing}
-        with self._leases.hold_free([f"lock:{sha256}:{field}" for field in missing]) as locks:
+        with self._leases.hold_free([f"lock:{sha256}:{field}" for field in missing]) as leases:
+            held = {lease.key.split(":", 2)[2]: lease for lease in leases}
             # Looked at again: a lease is free too when its picture has just been made.
-            free = [lock.split(":", 2)[2] for lock in locks]
-            missing = [field for field in free if self.picture(sha256, field) is None]
+            missing = self._missing(sha256, list(held))
             for field, result in zip(missing, make(missing) if missing else [], strict=True):
                 if isinstance(result, ImagestoreError):
                     self.remember_failure(sha256, field, result)
                     seen_to[field] = result
                 else:
-                    self.keep(sha256, field, etags[field], result)
+                    self.keep(sha256, field, etags[field], result, lease=held[field])
                     seen_to[field] = None
         return seen_to
+
+    def _missing(self, sha256: str, fields: Sequence[str]) -> list[str]:
+        """Those of the pictures that are not kept."""
+
+        def ask() -> list[Any]:
+            trip = self._redis.pipeline(transaction=False)
+            for field in fields:
+                trip.hexists(f"picture:{sha256}", field)
+            return trip.execute()
+
+        kept = self._link.ask(ask, away=[False] * len(fields)) if fields else []
+        return [field for field, is_kept in zip(fields, kept, strict=True) if not is_kept]
 
 
 def _body(value: bytes | None, etag: str) -> bytes | None:

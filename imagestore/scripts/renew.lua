@@ -1,10 +1,15 @@
 #!lua flags=allow-oom
--- Renew a lease (life in milliseconds), or end it (life 0), if it is still the caller's.
--- KEYS: the lock. ARGV: the holder's token, life.
-if redis.call("GET", KEYS[1]) ~= ARGV[1] then
-    return 0
+-- Renew leases (life in milliseconds), or end them (life 0), those that are still the caller's.
+-- KEYS: the locks. ARGV: the holder's token, life.
+local ours = 0
+for _, lock in ipairs(KEYS) do
+    if redis.call("GET", lock) == ARGV[1] then
+        ours = ours + 1
+        if ARGV[2] == "0" then
+            redis.call("DEL", lock)
+        else
+            redis.call("PEXPIRE", lock, ARGV[2])
+        end
+    end
 end
-if ARGV[2] == "0" then
-    return redis.call("DEL", KEYS[1])
-end
-return redis.call("PEXPIRE", KEYS[1], ARGV[2])
+return ours

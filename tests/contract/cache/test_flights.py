@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import redis
 
 from imagestore.cache import Cache, CachedPicture
-from imagestore.errors import ImageInvalid, Overloaded
+from imagestore.errors import ImageInvalid, ImagestoreError, Overloaded
 from imagestore.picturecache import MAX_PICTURE_BYTES
 from imagestore.records import Picture
 from tests.contract.cache.samples import FIELD, PICTURE, SHA, Maker, make_cache
@@ -99,6 +100,30 @@ def test_lease_outlives_its_life_while_the_maker_works(cache: Cache, raw: redis.
         wait_until(lambda: raw.pttl(lock) > 2800, what="the heartbeat renews it")
         make.go.set()
         flight.result(10)
+
+
+def test_leases_of_several_pictures_live_together_and_end_with_each(cache: Cache, raw: redis.Redis) -> None:
+    fields = ["width=1@a", "width=2@a", "width=3@a", "width=4@a"]
+    locks = [f"lock:{SHA}:{field}" for field in fields]
+    raw.set(locks[0], "another", px=60_000)
+    cache.keep(SHA, fields[1], '"e"', PICTURE)
+
+    def make(missing: Sequence[str]) -> list[Picture | ImagestoreError]:
+        assert list(missing) == fields[2:]
+        assert {lock: raw.exists(lock) for lock in locks} == dict(zip(locks, (1, 0, 1, 1), strict=True))
+        wait_until(lambda: all(0 < raw.pttl(lock) < 2200 for lock in locks[2:]), what="life is gone")
+        wait_until(lambda: all(raw.pttl(lock) > 2800 for lock in locks[2:]), what="both are renewed")
+        raw.set(locks[3], "another")
+        return [PICTURE, ImageInvalid("cut short")]
+
+    seen_to = cache.keep_missing(SHA, dict.fromkeys(fields, '"e"'), make)
+
+    assert {field: type(error) for field, error in seen_to.items()} == {
+        fields[1]: type(None),
+        fields[2]: type(None),
+        fields[3]: ImageInvalid,
+    }
+    assert sorted(raw.keys("lock:*")) == [locks[0].encode(), locks[3].encode()]
 
 
 def test_error_of_the_maker_is_shared_and_remembered(server: Server, cache: Cache) -> None:
