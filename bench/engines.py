@@ -38,8 +38,7 @@ NOTE = (
 )
 LOOKS_NOTE = (
     "Median over the photos, of SSIM with the reference (1 is the same picture) and of kilobytes: more of "
-    "both is another quality, not more care. IPX and thumbor with their own settings; without photos that "
-    "are stored sideways, which these two leave as they are."
+    "both is another quality, not more care. IPX and thumbor with their own settings."
 )
 
 AVIF_BAR = Bar("vips", IPX, at_least=0.995)
@@ -83,16 +82,14 @@ def _times(makers: Mapping[str, Make], photos: Sequence[Path], kind: Kind, round
 
 
 def looks(makers: Mapping[str, Make], photos: Sequence[Path], kind: Kind) -> list[Result]:
-    """How alike to the reference the pictures are, and for how many bytes; nothing if all are turned."""
+    """How alike to the reference the pictures are, and for how many bytes."""
     alike: dict[str, list[float]] = {who: [] for who in makers}
     kilobytes: dict[str, list[float]] = {who: [] for who in makers}
-    for path in (path for path in photos if probe(path, Limits()).orientation == 1):
+    for path in photos:
         for who, make in makers.items():
             body = make(path, kind)
             alike[who].append(likeness_to_photo(body, path))
             kilobytes[who].append(len(body) / 1000)
-    if not all(alike.values()):
-        return []
     bars = (AVIF_BAR,) if kind.format == "avif" else ()
     return [
         Result(f"{_title(kind)}, likeness", "SSIM", _medians(alike), bars, LOOKS_NOTE),
