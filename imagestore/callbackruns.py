@@ -56,7 +56,7 @@ class CallbackRuns:
             self._hosts.place(f"callback {WebURL.parse(task.callback).authority}") as place,
         ):
             if place.wait_s:
-                self._callbacks.postponed(task.id, place.wait_s * random.uniform(1, 2))  # noqa: S311
+                self._callbacks.postponed(task.id, place.wait_s * random.uniform(1, 2))  # noqa: S311 - no secret
                 return
             self._deliver(task, task.callback, task.delivery.attempts)
 
@@ -68,7 +68,7 @@ class CallbackRuns:
             if not error.passing or attempt > len(PAUSES):
                 self._give_up(task, error.reason, error.detail, attempt)
                 return
-            pause = self._retry_s * PAUSES[attempt - 1] * random.uniform(1, 1.1)  # noqa: S311
+            pause = self._retry_s * PAUSES[attempt - 1] * random.uniform(1, 1.1)  # noqa: S311 - no secret
             pause = max(pause, min(error.retry_after_s or 0, LONGEST_PAUSE_S))
             self._callbacks.again(task.id, error.reason, pause)
             count_callback("again")

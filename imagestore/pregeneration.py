@@ -86,7 +86,7 @@ class Pregeneration:
         if job.tries > len(PAUSES_S):
             return False
         # Not all at the same moment again.
-        pause_s = PAUSES_S[job.tries - 1] * random.uniform(1, 1.25)  # noqa: S311
+        pause_s = PAUSES_S[job.tries - 1] * random.uniform(1, 1.25)  # noqa: S311 - no secret
         try:
             if not self._queue.put_off(PICTURES, job, pause_s):
                 return False

@@ -163,7 +163,7 @@ class Runs:
         if task.attempts >= self._attempts:
             sentence = f"{outcome.sentence} (after {task.attempts} tries)"
             return Ended("failed", outcome.problem, sentence)
-        pause = self._retry_s * _BACKOFF ** (task.attempts - 1) * random.uniform(1, 1.25)  # noqa: S311
+        pause = self._retry_s * _BACKOFF ** (task.attempts - 1) * random.uniform(1, 1.25)  # noqa: S311 - no secret
         pause = max(pause, min(outcome.delay_s, LONGEST_PAUSE_S))
         return Again(pause, outcome.problem, outcome.sentence)
 
@@ -194,7 +194,7 @@ class Runs:
             with self._hosts.place(task.host) as place:
                 if place.wait_s:
                     # Not all at the same moment again.
-                    return Again(place.wait_s * random.uniform(1, 2), counts=False)  # noqa: S311
+                    return Again(place.wait_s * random.uniform(1, 2), counts=False)  # noqa: S311 - no secret
                 beats.append(place.keep)
                 fetched = stack.enter_context(
                     self._fetcher.fetch(

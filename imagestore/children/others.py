@@ -49,11 +49,11 @@ class Others:
             age_s = time.monotonic() - self._looked
             if age_s >= _EVERY_S:
                 before, self._ticks, self._looked = self._ticks, _read(), time.monotonic()
-                self._share = _crowd(before, self._ticks) if age_s < _OLD_S else 0.0
+                self._share = _taken_by_a_crowd(before, self._ticks) if age_s < _OLD_S else 0.0
             return self._share
 
 
-def _crowd(before: list[int], now: list[int]) -> float:
+def _taken_by_a_crowd(before: list[int], now: list[int]) -> float:
     ticks = [later - earlier for later, earlier in zip(now, before, strict=False)]
     whole = sum(ticks)
     if whole <= 0:

@@ -98,7 +98,7 @@ def test_presets_are_rendered_after_uploads_and_downloads(tmp_path: Path, pictur
         stack.ended(stack.download(pictures_origin.url("/preset"))["id"])
 
         for body in (uploaded, downloaded):
-            wait_until(lambda: len(kept_fields(stack, body)) == 4, what="four renditions")  # noqa: B023
+            wait_until(lambda: len(kept_fields(stack, body)) == 4, what="four renditions")  # noqa: B023 - it ends in this turn
             assert kept_fields(stack, body) == {
                 "width=20&height=20&fit=cover",
                 "width=30&format=auto",
